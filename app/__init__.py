@@ -1,0 +1,1 @@
+"""The service: translations with their alignments over HTTP."""

@@ -1,0 +1,1 @@
+"""The network and its search: all that training and serving share."""

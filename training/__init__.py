@@ -1,0 +1,1 @@
+"""Offline training: corpora, tokenizer, batches, loss, trainer, evaluation."""
