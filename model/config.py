@@ -35,7 +35,7 @@ class ModelConfig:
     attention: Attention = "additive"
     """`additive` (Bahdanau et al. 2015) or `none`: one fixed vector for the whole sentence."""
     attention_query: AttentionQuery = "conditional"
-    """`previous`: the paper's, energies from s_{i-1}; `conditional`: from s'_i, which read y_{i-1}."""
+    """`previous`: energies from s_{i-1} (the paper); `conditional`: from s'_i, past y_{i-1}."""
     share_embeddings: bool = True
     """One embedding table for both sides; needs one joint vocabulary."""
     tie_output: bool = True
@@ -65,8 +65,9 @@ class ModelConfig:
             raise ValueError(f"dropout is {self.dropout}; it must be in [0, 1)")
         if self.share_embeddings and self.source_vocabulary_size != self.target_vocabulary_size:
             raise ValueError(
-                "share_embeddings needs one joint vocabulary, but source_vocabulary_size is "
-                f"{self.source_vocabulary_size}, target_vocabulary_size {self.target_vocabulary_size}"
+                "share_embeddings needs one joint vocabulary; source_vocabulary_size is "
+                f"{self.source_vocabulary_size}, "
+                f"target_vocabulary_size {self.target_vocabulary_size}"
             )
         special_ids = (self.pad_id, self.unk_id, self.bos_id, self.eos_id)
         smallest = min(self.source_vocabulary_size, self.target_vocabulary_size)
