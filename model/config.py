@@ -52,11 +52,6 @@ class ModelConfig:
     """Id that ends every source and every target."""
 
     def __post_init__(self) -> None:
-        for name, allowed in CHOICES.items():
-            if getattr(self, name) not in allowed:
-                raise ValueError(
-                    f"{name} is {getattr(self, name)!r}; it must be one of {', '.join(allowed)}"
-                )
         for field in fields(self):
             value = getattr(self, field.name)
             if field.name.endswith(("_size", "_units")) and value < 1:
@@ -84,12 +79,22 @@ class ModelConfig:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "ModelConfig":
-        """Build from a manifest's mapping; ValueError names every unknown or missing field."""
-        known = {field.name for field in fields(cls)}
-        unknown = sorted(values.keys() - known)
+        """Build from the mapping of a manifest; ValueError names the field that is wrong."""
+        kinds = {field.name: type(getattr(EXAMPLE, field.name)) for field in fields(cls)}
+        unknown = sorted(values.keys() - kinds.keys())
         missing = sorted({"source_vocabulary_size", "target_vocabulary_size"} - values.keys())
         if unknown or missing:
             raise ValueError(
                 f"unknown fields: {unknown or 'none'}; missing fields: {missing or 'none'}"
             )
+        for name, value in values.items():
+            allowed = CHOICES.get(name)
+            if allowed and value not in allowed:
+                raise ValueError(f"{name} is {value!r}; it must be one of {', '.join(allowed)}")
+            if type(value) is not kinds[name]:
+                raise ValueError(f"{name} is {value!r}; it must be of type {kinds[name].__name__}")
         return cls(**values)
+
+
+EXAMPLE = ModelConfig(source_vocabulary_size=8000, target_vocabulary_size=8000)
+"""The reference sizes; also tells `from_dict` the type of every field."""
