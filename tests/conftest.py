@@ -1,0 +1,49 @@
+"""What several tests share: a corpus that we wrote and a tokenizer trained on it."""
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from sentencepiece import SentencePieceTrainer
+
+from model.tokenizer import Tokenizer
+
+DATA = Path(__file__).parent / "data"
+
+
+@pytest.fixture(scope="session")
+def pairs() -> list[tuple[str, str]]:
+    """Our 320 English–French sentence pairs."""
+    lines = (DATA / "pairs.en-fr.tsv").read_text(encoding="utf-8").splitlines()
+    return [(source, target) for source, target in (line.split("\t") for line in lines)]
+
+
+@pytest.fixture(scope="session")
+def joint_tokenizer(pairs: list[tuple[str, str]]) -> Tokenizer:
+    """One vocabulary of 500 pieces over both languages, byte fallback, NFKC."""
+    return train(pairs, normalization="nfkc")
+
+
+@pytest.fixture(scope="session")
+def train_joint_tokenizer(pairs: list[tuple[str, str]]) -> Callable[[str], Tokenizer]:
+    """The same vocabulary under the normalization rule that is passed in."""
+    return lambda normalization: train(pairs, normalization=normalization)
+
+
+def train(pairs: list[tuple[str, str]], *, normalization: str) -> Tokenizer:
+    buffer = io.BytesIO()
+    SentencePieceTrainer.train(
+        sentence_iterator=iter([sentence for pair in pairs for sentence in pair]),
+        model_writer=buffer,
+        vocab_size=500,
+        byte_fallback=True,
+        normalization_rule_name=normalization,
+        pad_id=0,
+        unk_id=1,
+        bos_id=2,
+        eos_id=3,
+        num_threads=1,
+        minloglevel=2,
+    )
+    return Tokenizer(buffer.getvalue())
