@@ -6,6 +6,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("app", "model", "training")
@@ -28,6 +29,14 @@ def package_files() -> list[Path]:
         for path in (ROOT / package).rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     )
+
+
+def project_table() -> dict:
+    return tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+
+
+def project_dependencies() -> list[str]:
+    return project_table()["dependencies"]
 
 
 def tracked_files() -> list[Path]:
@@ -103,17 +112,31 @@ def test_licence_is_the_whole_apache_licence():
 
 
 def test_every_dependency_has_a_lower_bound():
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-    extras = project["optional-dependencies"].values()
-    required = [*project["dependencies"], *(name for extra in extras for name in extra)]
+    extras = project_table()["optional-dependencies"].values()
+    required = [*project_dependencies(), *(name for extra in extras for name in extra)]
     unbound = [name for name in required if ">=" not in name and not name.startswith("softalign[")]
     assert unbound == []
 
 
 def test_scripts_image_and_project_ask_for_the_same_torch():
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-    bound = next(name for name in project["dependencies"] if name.startswith("torch"))
+    bound = next(name for name in project_dependencies() if name.startswith("torch"))
     script = (ROOT / "scripts/environment").read_text("utf-8")
-    version = re.search(r"^readonly TORCH_VERSION=(\S+)$", script, re.MULTILINE)
-    assert version is not None
-    assert bound.startswith(f"torch>={version[1]},")
+    image = (ROOT / "Dockerfile").read_text("utf-8")
+    of_script = re.search(r"^readonly TORCH_VERSION=(\S+)$", script, re.MULTILINE)
+    of_image = re.search(r"^ARG TORCH_VERSION=(\S+)$", image, re.MULTILINE)
+    assert of_script is not None
+    assert of_image is not None
+    assert of_script[1] == of_image[1]
+    assert bound.startswith(f"torch>={of_script[1]},")
+
+
+def test_lock_file_pins_every_dependency_of_the_service():
+    lock = (ROOT / "deploy/requirements.lock").read_text("utf-8")
+    pins = dict(re.findall(r"^([\w.-]+)==(\S+) \\\n    --hash=sha256:", lock, re.MULTILINE))
+    wanted = [Requirement(name) for name in project_dependencies()]
+    missing = [
+        str(one)
+        for one in wanted
+        if one.name != "torch" and not one.specifier.contains(pins.get(one.name, "0"))
+    ]
+    assert missing == [], "scripts/lock writes deploy/requirements.lock anew"
