@@ -1,0 +1,42 @@
+"""A small corpus of our own on disk and the configuration that trains on it."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from training.config import TrainingConfig
+from training.config_reader import read_config
+
+TOML = """
+run = "run"
+[data]
+train = "train.tsv"
+validation = "validation.tsv"
+source_language = "en"
+target_language = "fr"
+[tokenizer]
+vocabulary_size = 500
+[model]
+embedding_size = 16
+encoder_units = 16
+decoder_units = 16
+attention_units = 16
+[training]
+max_batch_tokens = 400
+max_steps = 4
+"""
+
+
+@pytest.fixture
+def write_corpus(tmp_path: Path, pairs: list[tuple[str, str]]) -> Callable[[str], TrainingConfig]:
+    """Writes 300 pairs for training, 20 for validation and the TOML with the given lines added."""
+
+    def write(more: str = "") -> TrainingConfig:
+        for name, part in (("train", pairs[:300]), ("validation", pairs[300:])):
+            text = "".join(f"{source}\t{target}\tours\n" for source, target in part)
+            (tmp_path / f"{name}.tsv").write_text(text, encoding="utf-8")
+        (tmp_path / "config.toml").write_text(TOML + more, encoding="utf-8")
+        return read_config(tmp_path / "config.toml")
+
+    return write

@@ -1,0 +1,240 @@
+"""Everything a training run can be told, as frozen dataclasses; `read_config` reads them from TOML.
+
+The sections of the file are the fields of `TrainingConfig`. The exact vocabulary size is asked of
+the tokenizer, so `[model]` is a complete `ModelConfig` before a single sentence has been read.
+"""
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from model.config import ModelConfig
+
+OnBadLine = Literal["error", "skip"]
+Decay = Literal["cosine", "inverse_sqrt", "none"]
+Precision = Literal["auto", "float32", "bfloat16"]
+Device = Literal["auto", "cpu", "cuda"]
+
+PAD_ID, UNK_ID, BOS_ID, EOS_ID = 0, 1, 2, 3
+"""Special ids of every tokenizer that we train; they are the defaults of `ModelConfig`."""
+
+
+class ConfigError(ValueError):
+    """A setting that is missing, misspelt, of the wrong type or out of range; names it."""
+
+
+def _require(condition: bool, name: str, value: object, wanted: str) -> None:
+    if not condition:
+        raise ConfigError(f"{name} is {value!r}; it must be {wanted}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataConfig:
+    """Where the sentence pairs are and which languages they hold."""
+
+    train: tuple[Path, ...]
+    """One TSV file (`source<TAB>target[<TAB>origin]`) or two parallel text files, gzipped or
+    not."""
+    validation: tuple[Path, ...]
+    """The same for the pairs that decide which weights are kept; not one should be in `train`."""
+    source_language: str
+    """Language code of what goes in, after `reverse`, for example `en`."""
+    target_language: str
+    """Language code of what comes out, after `reverse`, for example `fr`."""
+    reverse: bool = False
+    """Swap the columns (or the two files): train the other direction from the same data."""
+    on_bad_line: OnBadLine = "error"
+    """A line that is not UTF-8 or has no second column: stop (`error`) or count it (`skip`)."""
+
+    def __post_init__(self) -> None:
+        for name in ("train", "validation"):
+            files = getattr(self, name)
+            _require(
+                len(files) in (1, 2),
+                name,
+                [str(file) for file in files],
+                "one TSV file or [source file, target file]",
+            )
+        for name in ("source_language", "target_language"):
+            _require(bool(getattr(self, name)), name, getattr(self, name), "a language code")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CleaningConfig:
+    """Which training pairs are kept; a validation pair is dropped only if a side is empty."""
+
+    normalise: bool = True
+    """Delete control characters and fold every run of white space into one space."""
+    max_characters: int = 2000
+    """Longest side that is kept, in code points."""
+    max_pieces: int = 150
+    """Longest side that is kept, in pieces, EOS not counted."""
+    max_ratio: float = 4.0
+    """Greatest ratio of the longer to the shorter side, in code points, after ten are added to
+    both so that short answers survive."""
+    deduplicate: bool = True
+    """Keep a pair once; the same source with two translations stays."""
+    drop_identical: bool = False
+    """Drop pairs whose sides are equal. Some are useful: names, numbers, URLs are copied."""
+
+    def __post_init__(self) -> None:
+        _require(self.max_characters >= 1, "max_characters", self.max_characters, "at least 1")
+        _require(self.max_pieces >= 1, "max_pieces", self.max_pieces, "at least 1")
+        _require(self.max_ratio >= 1.0, "max_ratio", self.max_ratio, "at least 1")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenizerConfig:
+    """The sentencepiece unigram model(s), always with byte fallback."""
+
+    vocabulary_size: int = 8000
+    """Pieces of each tokenizer, 4 special tokens and 256 bytes included."""
+    joint: bool = True
+    """One tokenizer for both languages; needed to share the embeddings."""
+    character_coverage: float = 0.99999
+    """Share of the text's characters that get a piece; the others are spelt in bytes. Lower it to
+    about 0.9995 for scripts with thousands of characters."""
+    max_sentences: int = 1_000_000
+    """Sentences the tokenizer is trained on, drawn at random; bounds its memory to about 1.5 GB."""
+    seed: int = 1
+    """Seed of that draw; apart from `training.seed`, so that runs can share one tokenizer."""
+
+    def __post_init__(self) -> None:
+        size = self.vocabulary_size
+        _require(size > 260, "vocabulary_size", size, "above 260 (special tokens and bytes)")
+        _require(
+            0.9 <= self.character_coverage <= 1.0,
+            "character_coverage",
+            self.character_coverage,
+            "in [0.9, 1]",
+        )
+        _require(self.max_sentences >= 1000, "max_sentences", self.max_sentences, "at least 1000")
+        _require(self.seed >= 0, "seed", self.seed, "at least 0")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainerConfig:
+    """The optimisation: what a step is, how many there are, and where they run."""
+
+    max_batch_tokens: int = 4096
+    """Padded tokens of a batch: sentences × the longest side of any of them."""
+    max_epochs: int | None = 12
+    """Passes over the corpus, unless `max_steps` says otherwise."""
+    max_steps: int | None = None
+    """Updates of the weights; takes precedence over `max_epochs`."""
+    learning_rate: float = 2e-3
+    """Peak of the schedule."""
+    warmup_steps: int = 400
+    """Updates during which the learning rate climbs linearly to its peak."""
+    decay: Decay = "cosine"
+    """How the learning rate falls from its peak to the last step."""
+    weight_decay: float = 0.01
+    """Decoupled weight decay of AdamW."""
+    clip_norm: float = 1.0
+    """Gradients are scaled down to this norm; 0 switches clipping off."""
+    label_smoothing: float = 0.1
+    """Probability mass that the loss spreads over the whole vocabulary."""
+    ema_decay: float = 0.999
+    """Decay of the moving average of the weights that is validated and shipped; 0 for none."""
+    seed: int = 1
+    """Seed of initialisation, dropout and data order."""
+    precision: Precision = "auto"
+    """Type of the matrix products; `auto` takes bfloat16 where it is faster."""
+    device: Device = "auto"
+    """Where the network runs; `auto` takes a GPU if there is one."""
+    threads: int | None = None
+    """CPU threads of torch; None leaves its own choice."""
+    validate_every_steps: int | None = None
+    """Updates between validations; None validates after every epoch."""
+    save_every_steps: int = 500
+    """Updates between two saves of the resume state."""
+    patience: int | None = None
+    """Validations without a better loss after which training stops; None never stops early."""
+
+    def __post_init__(self) -> None:
+        for name in ("max_batch_tokens", "save_every_steps"):
+            _require(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
+        for name in ("max_epochs", "max_steps", "threads", "validate_every_steps", "patience"):
+            value = getattr(self, name)
+            _require(value is None or value >= 1, name, value, "at least 1")
+        _require(
+            self.max_epochs is not None or self.max_steps is not None,
+            "max_epochs",
+            self.max_epochs,
+            "given unless max_steps is",
+        )
+        _require(self.learning_rate > 0, "learning_rate", self.learning_rate, "above 0")
+        for name in ("warmup_steps", "weight_decay", "clip_norm", "seed"):
+            _require(getattr(self, name) >= 0, name, getattr(self, name), "at least 0")
+        for name in ("label_smoothing", "ema_decay"):
+            _require(0 <= getattr(self, name) < 1, name, getattr(self, name), "in [0, 1)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ValidationConfig:
+    """What is measured besides the loss while training goes on."""
+
+    max_pairs: int | None = 500
+    """Pairs that are translated for BLEU and chrF, from the top of the file; None for all."""
+    beam_size: int = 5
+    """Width of the beam they are translated with; 1 is greedy and quickest."""
+    samples: int = 3
+    """Translations that are printed."""
+    gold_align: tuple[Path, ...] = ()
+    """Folders with `src.txt`, `tgt.txt`, `gold.txt`: alignments made by hand, for AER."""
+
+    def __post_init__(self) -> None:
+        _require(self.beam_size >= 1, "beam_size", self.beam_size, "at least 1")
+        _require(self.samples >= 0, "samples", self.samples, "at least 0")
+        value = self.max_pairs
+        _require(value is None or value >= 1, "max_pairs", value, "at least 1")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingConfig:
+    """One run; raises ConfigError where two settings contradict each other."""
+
+    run: Path
+    """Folder of everything the run writes: prepared corpus, resume state, logs, checkpoint."""
+    data: DataConfig
+    cleaning: CleaningConfig = field(default_factory=CleaningConfig)
+    tokenizer: TokenizerConfig = field(default_factory=TokenizerConfig)
+    model: ModelConfig
+    """Vocabulary sizes and special ids follow from `tokenizer`; the other fields are `[model]`."""
+    training: TrainerConfig = field(default_factory=TrainerConfig)
+    validation: ValidationConfig = field(default_factory=ValidationConfig)
+
+    def __post_init__(self) -> None:
+        if self.model.share_embeddings and not self.tokenizer.joint:
+            raise ConfigError(
+                "model.share_embeddings is true but tokenizer.joint is false; "
+                "shared embeddings need one joint vocabulary"
+            )
+        if self.training.max_batch_tokens <= self.cleaning.max_pieces:
+            raise ConfigError(
+                f"training.max_batch_tokens is {self.training.max_batch_tokens}; it must exceed "
+                f"cleaning.max_pieces ({self.cleaning.max_pieces}), else the longest pair with "
+                "its EOS fits into no batch"
+            )
+
+    @property
+    def prepared_folder(self) -> Path:
+        """Where `prepare` puts the tokenizers and the token ids."""
+        return self.run / "prepared"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Nested plain values (paths as strings), to be stored as JSON and compared."""
+        plain: dict[str, Any] = _plain(asdict(self))
+        return plain
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401 - walks any nesting of settings
+    match value:
+        case dict():
+            return {key: _plain(item) for key, item in value.items()}
+        case list() | tuple():
+            return [_plain(item) for item in value]
+        case Path():
+            return str(value)
+        case _:
+            return value
