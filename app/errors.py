@@ -1,0 +1,169 @@
+"""Every error that a caller can meet, and the one shape in which all of them are told (RFC 9457).
+
+ServiceError
+├── UnreadableRequestError   the request could not be read: 400, 413, 415, 431
+├── InvalidInputError        it was read, and something in it cannot be used: 404, 413, 422
+├── OverloadedError          the service is full: 503 with Retry-After
+├── NotReadyError            the service is starting or stopping: 503 with Retry-After
+├── DeadlineError            the time of the request ran out: 504
+└── InferenceError           the network failed on this input: 500
+
+The table `PROBLEMS` says for each code its status and title. A `detail` is always one string,
+written by us, and never holds text of the caller.
+"""
+
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import NamedTuple
+
+
+class Problem(NamedTuple):
+    """What is fixed for all errors of one code."""
+
+    status: int
+    title: str
+
+
+PROBLEMS: Mapping[str, Problem] = {
+    "invalid_json": Problem(400, "The body is not JSON"),
+    "json_too_deep": Problem(400, "The body is nested too deeply"),
+    "duplicate_key": Problem(400, "An object of the body has a key twice"),
+    "bad_request": Problem(400, "The request cannot be understood"),
+    "not_found": Problem(404, "There is nothing at this address"),
+    "method_not_allowed": Problem(405, "This address does not take this method"),
+    "body_too_large": Problem(413, "The body is too large"),
+    "matrix_too_large": Problem(413, "The alignment is too large for this form"),
+    "unsupported_media_type": Problem(415, "The body must be JSON in UTF-8"),
+    "unsupported_encoding": Problem(415, "The body must not be compressed"),
+    "validation_failed": Problem(422, "The request has fields that cannot be used"),
+    "invalid_unicode": Problem(422, "A string is not valid Unicode"),
+    "control_character": Problem(422, "A text holds the character U+0000"),
+    "empty_text": Problem(422, "A text has nothing to translate"),
+    "text_too_long": Problem(422, "A text is too long"),
+    "too_many_texts": Problem(422, "The request has too many texts"),
+    "limit_exceeded": Problem(422, "An option is above its limit"),
+    "unknown_model": Problem(422, "There is no such model"),
+    "unknown_language_pair": Problem(422, "No model translates this pair of languages"),
+    "alignment_unavailable": Problem(422, "This model has no alignment of this kind"),
+    "header_too_large": Problem(431, "The request has too many or too large header fields"),
+    "internal_error": Problem(500, "The service failed"),
+    "inference_failed": Problem(500, "The network failed on this request"),
+    "overloaded": Problem(503, "The service is full"),
+    "not_ready": Problem(503, "The service is not ready"),
+    "deadline_exceeded": Problem(504, "The time for this request ran out"),
+}
+
+STATUS_CODES: Mapping[int, str] = {
+    400: "bad_request",
+    404: "not_found",
+    405: "method_not_allowed",
+    413: "body_too_large",
+    415: "unsupported_media_type",
+}
+"""The code for an error of the web framework itself, by its status."""
+
+
+@dataclass(frozen=True, slots=True)
+class FieldError:
+    """One thing that is wrong in a request."""
+
+    pointer: str
+    """Where it stands: a JSON pointer (RFC 6901) into the body; "" is the body itself."""
+    code: str
+    message: str
+
+
+class ServiceError(Exception):
+    """An error with a code of `PROBLEMS`; `app/problems.py` turns it into a response."""
+
+    def __init__(self, code: str, detail: str, errors: Sequence[FieldError] = ()) -> None:
+        super().__init__(detail)
+        self.code = code
+        self.detail = detail
+        self.errors = tuple(errors)
+        self.headers: dict[str, str] = {}
+
+
+class UnreadableRequestError(ServiceError):
+    """The request could not be read as what this service takes."""
+
+
+class InvalidInputError(ServiceError):
+    """A readable request holds something that cannot be used."""
+
+    @classmethod
+    def of(cls, errors: Sequence[FieldError]) -> "InvalidInputError":
+        """One error for a request; its code is that of the fields where they agree on one."""
+        codes = {error.code for error in errors}
+        code = codes.pop() if len(codes) == 1 else "validation_failed"
+        if len(errors) == 1:
+            where = f" (at {errors[0].pointer})" if errors[0].pointer else ""
+            detail = f"{errors[0].message}{where}"
+        else:
+            detail = f"{len(errors)} fields cannot be used; `errors` names each of them."
+        return cls(code if code in PROBLEMS else "validation_failed", detail, errors)
+
+
+class RetryableError(ServiceError):
+    """The same request can succeed later; the response says when to try again."""
+
+    def __init__(self, code: str, detail: str, most_seconds: int) -> None:
+        super().__init__(code, detail)
+        self.headers["Retry-After"] = str(1 + secrets.randbelow(most_seconds))
+
+
+class OverloadedError(RetryableError):
+    """As many requests as the service takes are running or waiting."""
+
+    def __init__(self, most_seconds: int) -> None:
+        super().__init__(
+            "overloaded",
+            "As many requests as this service takes are running or waiting. Try again later.",
+            most_seconds,
+        )
+
+
+class NotReadyError(RetryableError):
+    """The service is starting or stopping."""
+
+    def __init__(self, detail: str, most_seconds: int) -> None:
+        super().__init__("not_ready", detail, most_seconds)
+
+
+class DeadlineError(ServiceError):
+    """The time of the request ran out before its translation was ready."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "deadline_exceeded",
+            "The translation was not ready within the time for this request. "
+            "Send less text, or a longer `deadline_ms` where the service allows it.",
+        )
+
+
+class InferenceError(ServiceError):
+    """The network failed on this request; other requests are not affected."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "inference_failed",
+            "The network failed on this request. The log of the service has the cause "
+            "under the id of this request.",
+        )
+
+
+def problem_document(
+    code: str, detail: str, errors: Sequence[FieldError], request_id: str
+) -> dict[str, object]:
+    """The body of a problem response: RFC 9457's members and our `code`, `errors`, `request_id`."""
+    problem = PROBLEMS[code]
+    return {
+        "type": f"urn:softalign:problem:{code}",
+        "title": problem.title,
+        "status": problem.status,
+        "detail": detail,
+        "code": code,
+        "errors": [asdict(error) for error in errors],
+        "request_id": request_id,
+    }

@@ -1,0 +1,398 @@
+"""What goes over the wire: the bodies of requests and responses, and nothing that acts.
+
+Request models are strict: unknown fields, booleans for numbers, "5" for 5 and NaN are errors.
+Bounds that an operator can set are not here but in `app/limits.py`.
+"""
+
+import unicodedata
+from typing import Annotated, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    JsonValue,
+    Tag,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
+
+from app.offsets import OffsetEncoding
+
+Level = Literal["word", "piece"]
+Form = Literal["dense", "links", "sparse"]
+
+FinishReason = Literal["stop", "length"]
+
+
+class RequestModel(BaseModel):
+    """A part of a request body."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
+
+
+class ReplyModel(BaseModel):
+    """A part of a response body; only we build it."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True
+    )
+
+
+def is_blank(text: str) -> bool:
+    """True where nothing is visible: white space, format and control characters only."""
+    return all(letter.isspace() or unicodedata.category(letter) in ("Cc", "Cf") for letter in text)
+
+
+def _check_text(text: str) -> str:
+    if (position := text.find("\0")) >= 0:
+        raise PydanticCustomError(
+            "control_character",
+            "The character U+0000 stands at {position}.",
+            {"position": position},
+        )
+    if is_blank(text):
+        raise PydanticCustomError("empty_text", "The text has nothing to translate.")
+    return text
+
+
+def _text_or_list(value: object) -> str | None:
+    if isinstance(value, str):
+        return "one"
+    return "many" if isinstance(value, list) else None
+
+
+Text = Annotated[str, AfterValidator(_check_text)]
+Texts = Annotated[
+    Annotated[Text, Tag("one")] | Annotated[list[Text], Field(min_length=1), Tag("many")],
+    Discriminator(
+        _text_or_list,
+        custom_error_type="text_type",
+        custom_error_message="Send one string or a list of strings.",
+    ),
+]
+Levels = Annotated[
+    Annotated[Level, Tag("one")]
+    | Annotated[list[Level], Field(min_length=1, max_length=2), Tag("many")],
+    Discriminator(
+        _text_or_list,
+        custom_error_type="level_type",
+        custom_error_message="Send `word`, `piece` or a list of them.",
+    ),
+]
+LanguageCode = Annotated[str, Field(min_length=2, max_length=35)]
+
+
+class DecodingRequest(RequestModel):
+    """How the translation is searched for."""
+
+    beam_size: int = Field(default=5, ge=1)
+    """Hypotheses that are followed at the same time; 1 is greedy search."""
+    n_best: int = Field(default=1, ge=1)
+    """Translations to return: the best one, and `n_best` - 1 `alternatives`."""
+    length_penalty: float = Field(default=1.0, ge=0.0, le=5.0)
+    """α of Wu et al. (2016): 0 ranks by log-probability, larger values favour longer outputs."""
+    coverage_penalty: float = Field(default=0.0, ge=0.0, le=5.0)
+    """β of Wu et al. (2016): larger values punish source positions that nothing attended to."""
+    max_length: int | None = Field(default=None, ge=1)
+    """Most target pieces of a sentence, its end included; by default twice the source and 20."""
+
+    @model_validator(mode="after")
+    def _n_best_fits_the_beam(self) -> "DecodingRequest":
+        if self.n_best > self.beam_size:
+            raise PydanticCustomError(
+                "n_best_above_beam", "`n_best` must not be larger than `beam_size`."
+            )
+        return self
+
+
+class AlignmentRequest(RequestModel):
+    """Which alignment to return, and in which form."""
+
+    level: Levels = "word"
+    """`word`, `piece` (what the network reads and writes), or a list of both."""
+    form: Form = "dense"
+    """`dense`: the matrix; `sparse`: its larger weights; `links`: pairs of tokens."""
+    threshold: float | None = Field(default=None, gt=0.0, le=1.0)
+    """`links`: pairs of at least this weight join the best one of each target token (by default
+    only the best); `sparse`: the smallest weight that is returned (0.01)."""
+    precision: int = Field(default=6, ge=1, le=9)
+    """Decimals of weights and log-probabilities. Below 6 a row may not add up to 1 ± 1e-4."""
+    offset_encoding: OffsetEncoding = "utf-32"
+    """Unit of `start` and `end`: code points, UTF-16 units (as in JavaScript) or UTF-8 bytes."""
+
+
+class TranslateRequest(RequestModel):
+    """Texts to translate."""
+
+    text: Texts
+    """One text or a list of texts, in the order of the answers."""
+    source_lang: LanguageCode | None = None
+    """Language of the text, such as `en`; may be left out where only one model fits."""
+    target_lang: LanguageCode | None = None
+    """Language to translate into, such as `fr`."""
+    model: str | None = Field(default=None, min_length=1, max_length=128)
+    """Name of a model of `/v1/models`, instead of or beside the languages."""
+    decoding: DecodingRequest = DecodingRequest()
+    alignment: AlignmentRequest | None = AlignmentRequest()
+    """`null` leaves the alignment out."""
+    include: list[Literal["segments", "tokens"]] = Field(default=["segments"], max_length=2)
+    """`segments`: spans and scores of the sentences; `tokens`: the pieces with their ids."""
+    deadline_ms: int | None = Field(default=None, ge=1, le=600_000)
+    """Milliseconds that the caller will wait; may only shorten the deadline of the service."""
+
+    @property
+    def texts(self) -> list[str]:
+        """The texts as a list, also where one string was sent."""
+        return [self.text] if isinstance(self.text, str) else self.text
+
+
+class Span(ReplyModel):
+    """Half-open range of a text: `text[start:end]`, in the asked `offset_encoding`."""
+
+    start: int
+    end: int
+
+
+class SourceToken(ReplyModel):
+    """A word or piece of the caller's text; `text` is exactly what stands at its range there."""
+
+    text: str
+    start: int
+    end: int
+
+
+class TargetToken(ReplyModel):
+    """A word or piece of the translation."""
+
+    text: str
+    start: int
+    end: int
+    log_prob: float
+    """Natural logarithm of its probability: the sum over its pieces."""
+
+
+class EosMass(ReplyModel):
+    """What the network attended to at, and from, the end of the sentence, which no matrix shows."""
+
+    source_mass: list[float]
+    """For each target token the weight on the end of the source; its row and this add up to 1."""
+    target_row: list[float] | None
+    """The row of the target's end: a weight for each source token and, last, for the source's end;
+    null where the translation was cut off before its end."""
+
+
+class MatrixReply(ReplyModel):
+    """The alignment of one segment at one level, without its weights."""
+
+    segment: int
+    """Index into `segments`."""
+    level: Level
+    source_tokens: list[SourceToken]
+    target_tokens: list[TargetToken]
+    eos: EosMass
+
+
+class DenseMatrix(MatrixReply):
+    """All weights: `weights[target][source]`."""
+
+    form: Literal["dense"] = "dense"
+    weights: list[list[float]]
+
+
+class LinkedMatrix(MatrixReply):
+    """Pairs `[source, target, weight]`, zero-based, in the order of Pharaoh's `source-target`."""
+
+    form: Literal["links"] = "links"
+    links: list[tuple[int, int, float]]
+
+
+class SparseMatrix(MatrixReply):
+    """The weights of at least `threshold`, as coordinates."""
+
+    form: Literal["sparse"] = "sparse"
+    shape: tuple[int, int]
+    """Numbers of target and source tokens."""
+    rows: list[int]
+    cols: list[int]
+    values: list[float]
+    dropped_mass: list[float]
+    """For each target token the sum of the weights that are not listed."""
+
+
+Matrix = Annotated[DenseMatrix | LinkedMatrix | SparseMatrix, Field(discriminator="form")]
+
+
+class AlignmentReply(ReplyModel):
+    """Alignment of a translation, in coordinates of the whole text; docs/api.md says each rule."""
+
+    version: Literal[1] = 1
+    kind: Literal["attention", "head"]
+    """`attention`: what the decoder weighed to make each token."""
+    orientation: Literal["target_rows"] = "target_rows"
+    pooling: Literal["sum_source_mean_target"] = "sum_source_mean_target"
+    """Words from pieces: columns of a source word are summed, rows of a target word averaged."""
+    normalised: Literal["row_with_eos"] = "row_with_eos"
+    """A row and its `eos.source_mass` add up to 1; rows are never normalised again."""
+    offset_encoding: OffsetEncoding
+    segments: list[Matrix]
+
+
+class Piece(ReplyModel):
+    """One piece of the vocabulary as the network read or wrote it."""
+
+    id: int
+    piece: str
+    start: int
+    end: int
+    log_prob: float | None = None
+    """Natural logarithm of its probability; null on the source side."""
+
+
+class SegmentReply(ReplyModel):
+    """One sentence: the unit that is translated at once."""
+
+    source: Span
+    target: Span
+    score: float
+    log_prob: float
+    finish_reason: FinishReason
+    split: bool
+    """True where this is a part of a sentence that was too long to be translated at once."""
+    source_pieces: list[Piece] | None = None
+    target_pieces: list[Piece] | None = None
+
+
+class HypothesisReply(ReplyModel):
+    """One translation of a text."""
+
+    text: str
+    score: float
+    """What the search ranks by (penalties applied), summed over the segments."""
+    log_prob: float
+    """Natural logarithm of the probability of all target pieces."""
+    finish_reason: FinishReason
+    """`stop`: every segment came to its end; `length`: at least one was cut off at its limit."""
+    segments: list[SegmentReply] | None
+    alignment: AlignmentReply | None
+
+
+class TranslationReply(HypothesisReply):
+    """The best translation of a text."""
+
+    source_lang: str
+    target_lang: str
+    alternatives: list[HypothesisReply]
+    """The next best ones, best first, each with its own alignment."""
+
+
+class ModelIdentity(ReplyModel):
+    """Which weights answered."""
+
+    name: str
+    digest: str
+
+
+class Usage(ReplyModel):
+    """How much was read and written."""
+
+    characters: int
+    source_tokens: int
+    target_tokens: int
+
+
+class TranslateReply(ReplyModel):
+    """The translations, in the order of the texts."""
+
+    model: ModelIdentity
+    translations: list[TranslationReply]
+    usage: Usage
+
+
+class LimitsReply(ReplyModel):
+    """The limits of this service; each is a setting of the same name."""
+
+    max_body_bytes: int
+    max_header_bytes: int
+    max_header_fields: int
+    max_json_depth: int
+    max_texts: int
+    max_text_characters: int
+    max_text_tokens: int
+    max_request_tokens: int
+    max_sentence_tokens: int
+    max_beam_size: int
+    max_output_tokens: int
+    max_matrix_cells: int
+    max_pending_requests: int
+    max_pending_characters: int
+    deadline_seconds: float
+
+
+class ModelReply(ReplyModel):
+    """One model that is loaded."""
+
+    name: str
+    digest: str
+    """SHA-256 of the manifest, which holds the SHA-256 of every file."""
+    source_lang: str
+    target_lang: str
+    alignment_kinds: list[Literal["attention", "head"]]
+    """Kinds of alignment that it gives; empty for a network without attention."""
+    config: dict[str, JsonValue]
+    """Every field that fixes the network's shapes."""
+    training: dict[str, JsonValue]
+    """Where the weights come from: data, recipe, code."""
+    metrics: dict[str, JsonValue]
+    """Its scores, as measured when it was trained."""
+
+
+class ModelsReply(ReplyModel):
+    """The models that are loaded."""
+
+    models: list[ModelReply]
+
+
+class LanguageReply(ReplyModel):
+    """A source language and what it can be translated into."""
+
+    code: str
+    targets: list[str]
+
+
+class LanguagesReply(ReplyModel):
+    """The languages of all models."""
+
+    languages: list[LanguageReply]
+
+
+class HealthReply(ReplyModel):
+    """Answer of a health check."""
+
+    status: Literal["ok"] = "ok"
+
+
+class FieldProblem(ReplyModel):
+    """One thing that is wrong in a request."""
+
+    pointer: str
+    """JSON pointer (RFC 6901) into the body."""
+    code: str
+    message: str
+
+
+class ProblemReply(ReplyModel):
+    """An error, as RFC 9457 tells it; the media type is application/problem+json."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    """Stable: what a program should look at."""
+    errors: list[FieldProblem]
+    request_id: str

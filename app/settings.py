@@ -1,0 +1,113 @@
+"""What an operator can set: the environment variable of each is `SOFTALIGN_` and its name."""
+
+import difflib
+import os
+from pathlib import Path
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+PREFIX = "SOFTALIGN_"
+
+SCRIPT_VARIABLES = frozenset({"SOFTALIGN_PYTHON", "SOFTALIGN_TORCH_INDEX"})
+"""Variables of the scripts that prepare the environment; the service lets them pass."""
+
+
+class SettingsError(Exception):
+    """An environment variable is misspelt or holds a value that cannot be used; it is named."""
+
+
+class Settings(BaseSettings):
+    """All settings of the service. Build it with `load_settings`, which explains what is wrong."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        frozen=True,
+        extra="forbid",
+        allow_inf_nan=False,
+        use_attribute_docstrings=True,
+    )
+
+    checkpoints: Path = Path("checkpoints")
+    """Folder with one checkpoint folder for each model; also one checkpoint or one run folder."""
+
+    threads: int = Field(default=0, ge=0, le=256)
+    """Threads of PyTorch for one decoding step; 0 lets PyTorch choose (one for each core)."""
+
+    max_body_bytes: int = Field(default=262_144, ge=1_024)
+    """Largest request body, in bytes; a larger one gets 413 before it is read."""
+
+    max_header_bytes: int = Field(default=16_384, ge=1_024)
+    """Largest sum of header names and values, in bytes; more gets 431."""
+
+    max_header_fields: int = Field(default=64, ge=8)
+    """Most header fields of one request; more gets 431."""
+
+    max_json_depth: int = Field(default=16, ge=4, le=100)
+    """Deepest nesting of arrays and objects in a body; deeper gets 400."""
+
+    max_texts: int = Field(default=32, ge=1)
+    """Most texts in one request."""
+
+    max_text_characters: int = Field(default=2_000, ge=1)
+    """Longest text, in Unicode code points."""
+
+    max_text_tokens: int = Field(default=1_024, ge=1)
+    """Most source pieces of one text, the end of each sentence included."""
+
+    max_request_tokens: int = Field(default=8_000, ge=1)
+    """Most source pieces of all texts of a request together."""
+
+    max_sentence_tokens: int = Field(default=128, ge=8)
+    """Most source pieces of one sentence; a longer one is split and reported as `split`."""
+
+    max_beam_size: int = Field(default=8, ge=1, le=64)
+    """Widest beam that a request may ask for; `n_best` is bounded by its beam."""
+
+    max_output_tokens: int = Field(default=600, ge=8)
+    """Most target pieces of one sentence, whatever its length."""
+
+    max_matrix_cells: int = Field(default=250_000, ge=1_000)
+    """Most weights in one response in dense form; more gets 413 that proposes `sparse`."""
+
+    max_pending_requests: int = Field(default=64, ge=1)
+    """Most requests translated or waiting at once; one more gets 503 at once."""
+
+    max_pending_characters: int = Field(default=200_000, ge=1)
+    """Most characters translated or waiting at once; more gets 503 (an idle service takes any)."""
+
+    max_active_sentences: int = Field(default=64, ge=1)
+    """Most sentences that are decoded side by side; the rest wait for a place."""
+
+    deadline_seconds: float = Field(default=30.0, gt=0, le=600)
+    """Longest time for one request; after it the answer is 504. A request may shorten it."""
+
+    retry_after_seconds: int = Field(default=5, ge=1, le=60)
+    """Upper end of `Retry-After`, drawn at random from 1 second on, so that callers spread."""
+
+    keep_alive_seconds: int = Field(default=15, ge=1)
+    """Idle time after which a kept-alive connection is closed."""
+
+    shutdown_seconds: int = Field(default=25, ge=1)
+    """Time that running requests get to finish when the service is told to stop."""
+
+
+def load_settings() -> Settings:
+    """Read the settings from the environment.
+
+    Raises:
+        SettingsError: in one line, for a name that does not exist (with the nearest one that does)
+            and for a value that cannot be used.
+    """
+    known = {PREFIX + name.upper() for name in Settings.model_fields}
+    for name in sorted(os.environ):
+        if name.upper().startswith(PREFIX) and name.upper() not in known | SCRIPT_VARIABLES:
+            nearest = difflib.get_close_matches(name.upper(), sorted(known), n=1)
+            advice = f"; did you mean {nearest[0]}?" if nearest else ""
+            raise SettingsError(f"there is no setting {name}{advice}")
+    try:
+        return Settings()
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        variable = PREFIX + str(first["loc"][0]).upper() if first["loc"] else PREFIX + "…"
+        raise SettingsError(f"{variable}: {first['msg']}") from None
