@@ -1,0 +1,220 @@
+"""Which source tokens made each target token: matrices, links, and their error rate.
+
+Letters: T target tokens, S source tokens, both without EOS. Rows are target positions and columns
+source positions. The rules are those of docs/api.md, "Alignment semantics".
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, NamedTuple
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from model.words import Token, WordPieces
+
+AlignmentKind = Literal["attention", "head"]
+"""`attention`: what the decoder weighed to make the token, before it was known.
+`head`: what an alignment head weighed that has seen the emitted token."""
+Level = Literal["word", "piece"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Alignment:
+    """The weights of every target token over the source; a row plus its `eos` is one (±1e-4)."""
+
+    kind: AlignmentKind
+    level: Level
+    source: tuple[Token, ...]
+    """The S columns, in code points of the source text."""
+    target: tuple[Token, ...]
+    """The T rows, in code points of the translation."""
+    weights: Float[Tensor, "T S"]
+    """As the network gave them, never renormalised."""
+    eos: Float[Tensor, " T"]
+    """What each target token put on the source's EOS."""
+    eos_row: Float[Tensor, " S_eos"] | None
+    """Weights of the target's EOS over the source and, last, its EOS; None if it never came."""
+
+    def placed(self, source_start: int, target_start: int) -> "Alignment":
+        """The same weights with every span moved from its segment into the document."""
+        return replace(
+            self,
+            source=tuple(_moved(token, source_start) for token in self.source),
+            target=tuple(_moved(token, target_start) for token in self.target),
+        )
+
+
+class WordLink(NamedTuple):
+    """One target token linked to one source token, by zero-based indices."""
+
+    source: int
+    target: int
+    weight: float
+
+
+def piece_alignment(
+    weights: Float[Tensor, "T_eos S_eos"],
+    source: Sequence[Token],
+    target: Sequence[Token],
+    kind: AlignmentKind,
+) -> Alignment:
+    """Name the rows and columns of a hypothesis' weights by its pieces.
+
+    `weights` has one column for each source piece and one for EOS; one row for each target piece
+    and, if the hypothesis finished, one for EOS. `source` and `target` are without EOS.
+    ValueError where the sizes disagree.
+    """
+    rows, columns = weights.shape
+    finished = rows == len(target) + 1
+    if columns != len(source) + 1 or not (finished or rows == len(target)):
+        raise ValueError(
+            f"weights are {rows} x {columns} for {len(target)} target and {len(source)} source "
+            "pieces; expected one more column for EOS and at most one more row"
+        )
+    body = weights[: len(target)]
+    return Alignment(
+        kind=kind,
+        level="piece",
+        source=tuple(source),
+        target=tuple(target),
+        weights=body[:, :-1],
+        eos=body[:, -1],
+        eos_row=weights[-1] if finished else None,
+    )
+
+
+def word_alignment(
+    pieces: Alignment, source: Sequence[WordPieces], target: Sequence[WordPieces]
+) -> Alignment:
+    """Merge pieces to words: columns of a word are summed, rows averaged, EOS likewise.
+
+    So a row plus its `eos` stays one. `source` and `target` come from `model.words.group_pieces`;
+    ValueError unless each piece of `pieces` is in exactly one group.
+    """
+    if pieces.level != "piece":
+        raise ValueError(f"expected an alignment of pieces, got one of level {pieces.level!r}")
+    columns = _group_of_piece(source, len(pieces.source), "source")
+    rows = _group_of_piece(target, len(pieces.target), "target")
+    eos_row = pieces.eos_row
+    if eos_row is not None:
+        eos_row = torch.cat(
+            [_sum_columns(eos_row[None, :-1], columns, len(source))[0], eos_row[-1:]]
+        )
+    summed = _sum_columns(pieces.weights, columns, len(source))
+    return Alignment(
+        kind=pieces.kind,
+        level="word",
+        source=tuple(group.token for group in source),
+        target=tuple(group.token for group in target),
+        weights=_average_rows(summed, rows, len(target)),
+        eos=_average_rows(pieces.eos[:, None], rows, len(target))[:, 0],
+        eos_row=eos_row,
+    )
+
+
+def links(weights: Float[Tensor, "T S"], threshold: float | None = None) -> list[WordLink]:
+    """The argmax of each row and every weight >= `threshold`, ordered by target, then source.
+
+    Ties go to the lowest source index. `threshold` is a share of attention in [0, 1]; without one
+    there is one link a row. ValueError for a threshold outside.
+    """
+    if threshold is not None and not 0.0 <= threshold <= 1.0:
+        raise ValueError(f"threshold is {threshold}; it must be in [0, 1]")
+    rows, columns = weights.shape
+    if rows == 0 or columns == 0:
+        return []
+    # Tensor.argmax does not say which of equal values it takes.
+    is_largest = weights == weights.amax(dim=1, keepdim=True)
+    best = torch.where(is_largest, torch.arange(columns, device=weights.device), columns)
+    linked = torch.zeros_like(weights, dtype=torch.bool)
+    linked.scatter_(1, best.amin(dim=1, keepdim=True), value=True)
+    if threshold is not None:
+        linked |= weights >= threshold
+    return [
+        WordLink(source, target, weight)
+        for (target, source), weight in zip(
+            linked.nonzero().tolist(), weights[linked].tolist(), strict=True
+        )
+    ]
+
+
+Pair = tuple[int, int]
+"""Zero-based `(source, target)` indices of two linked tokens."""
+
+
+@dataclass(frozen=True, slots=True)
+class GoldLinks:
+    """What annotators linked in one sentence (Och & Ney 2003)."""
+
+    sure: frozenset[Pair]
+    possible: frozenset[Pair]
+    """Contains `sure`."""
+
+
+@dataclass(frozen=True, slots=True)
+class AlignmentScores:
+    """How links agree with gold links; shares in [0, 1], and lower is better for `aer`."""
+
+    aer: float
+    precision: float
+    recall: float
+
+
+def alignment_error_rate(
+    predicted: Sequence[Iterable[Pair]], gold: Sequence[GoldLinks]
+) -> AlignmentScores:
+    """Alignment error rate of a corpus, one entry a sentence (Och & Ney 2003, section 6).
+
+    With links A, sure S and possible P ⊇ S, counted over all sentences: precision |A∩P| / |A|,
+    recall |A∩S| / |S|, AER 1 - (|A∩S| + |A∩P|) / (|A| + |S|). Nothing asked is nothing wrong: a
+    share of an empty set is 1, and AER is 0 where A and S are empty. ValueError if lengths differ.
+    """
+    made = sure = made_sure = made_possible = 0
+    for pairs, reference in zip(predicted, gold, strict=True):
+        unique = frozenset(pairs)
+        made += len(unique)
+        sure += len(reference.sure)
+        made_sure += len(unique & reference.sure)
+        made_possible += len(unique & reference.possible)
+    return AlignmentScores(
+        aer=1.0 - _share(made_sure + made_possible, made + sure),
+        precision=_share(made_possible, made),
+        recall=_share(made_sure, sure),
+    )
+
+
+def _moved(token: Token, offset: int) -> Token:
+    return Token(token.text, token.start + offset, token.end + offset)
+
+
+def _group_of_piece(groups: Sequence[WordPieces], pieces: int, side: str) -> Int[Tensor, " P"]:
+    order = [piece for group in groups for piece in group.pieces]
+    if sorted(order) != list(range(pieces)):
+        raise ValueError(f"the {side} words do not hold each of {pieces} pieces exactly once")
+    group_of = torch.empty(pieces, dtype=torch.long)
+    sizes = torch.tensor([len(group.pieces) for group in groups], dtype=torch.long)
+    group_of[torch.tensor(order, dtype=torch.long)] = torch.arange(len(groups)).repeat_interleave(
+        sizes
+    )
+    return group_of
+
+
+def _sum_columns(
+    weights: Float[Tensor, "T P"], group_of: Int[Tensor, " P"], groups: int
+) -> Float[Tensor, "T S"]:
+    summed = weights.new_zeros(weights.shape[0], groups)
+    return summed.index_add(1, group_of.to(weights.device), weights)
+
+
+def _average_rows(
+    weights: Float[Tensor, "P S"], group_of: Int[Tensor, " P"], groups: int
+) -> Float[Tensor, "T S"]:
+    summed = weights.new_zeros(groups, weights.shape[1])
+    counts = torch.bincount(group_of, minlength=groups).to(weights)
+    return summed.index_add(0, group_of.to(weights.device), weights) / counts[:, None]
+
+
+def _share(part: int, whole: int) -> float:
+    return part / whole if whole else 1.0

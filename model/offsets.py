@@ -1,0 +1,27 @@
+"""Spans in the units in which a caller counts text."""
+
+from collections.abc import Sequence
+from itertools import accumulate
+from typing import Literal
+
+from model.tokenizer import Span
+
+OffsetEncoding = Literal["utf-32", "utf-16", "utf-8"]
+"""`utf-32`: code points (Python); `utf-16`: code units (JavaScript, Java, C#); `utf-8`: bytes."""
+
+
+def convert_spans(text: str, spans: Sequence[Span], encoding: OffsetEncoding) -> list[Span]:
+    """Spans in code points of `text` as spans in units of `encoding`; O(len(text)) once."""
+    if encoding == "utf-32" or text.isascii():
+        return list(spans)
+    width = _utf16_units if encoding == "utf-16" else _utf8_bytes
+    offsets = list(accumulate((width(ord(character)) for character in text), initial=0))
+    return [(offsets[start], offsets[end]) for start, end in spans]
+
+
+def _utf16_units(code_point: int) -> int:
+    return 1 + (code_point > 0xFFFF)
+
+
+def _utf8_bytes(code_point: int) -> int:
+    return 1 + (code_point > 0x7F) + (code_point > 0x7FF) + (code_point > 0xFFFF)
