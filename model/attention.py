@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
+from torch.nn.functional import pad
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,30 @@ class Memory:
     def select(self, rows: Int[Tensor, " R"]) -> "Memory":
         """The memory of the sentences that `rows` name, in that order, repeats allowed."""
         return Memory(self.annotations[rows], self.keys[rows], self.values[rows], self.mask[rows])
+
+    def join(self, other: "Memory") -> "Memory":
+        """These sentences and then the other's, padded to the longer source."""
+        positions = max(self.mask.shape[1], other.mask.shape[1])
+        first, second = self._resized(positions), other._resized(positions)
+        return Memory(
+            torch.cat([first.annotations, second.annotations]),
+            torch.cat([first.keys, second.keys]),
+            torch.cat([first.values, second.values]),
+            torch.cat([first.mask, second.mask]),
+        )
+
+    def narrow(self, positions: int) -> "Memory":
+        """The memory without what stands behind so many source positions, all of it padding."""
+        return self._resized(min(positions, self.mask.shape[1]))
+
+    def _resized(self, positions: int) -> "Memory":
+        behind = positions - self.mask.shape[1]
+        return Memory(
+            pad(self.annotations, (0, 0, 0, behind)),
+            pad(self.keys, (0, 0, 0, behind)),
+            pad(self.values, (0, 0, 0, behind)),
+            pad(self.mask, (0, behind)),
+        )
 
 
 class AdditiveAttention(nn.Module):

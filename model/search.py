@@ -1,0 +1,333 @@
+"""Beam search as a table of rows that sentences join and leave between steps.
+
+The state of a recurrent decoder has a fixed size, so a row of the table (one hypothesis) does not
+care how far its neighbours are. One mechanism therefore serves a plain batch (all join, then step
+until the table is empty) and continuous batching (join whenever there is room). Every sentence has
+its own options; none of them changes the result of another sentence.
+
+The rule of the beam is the classical one (Sutskever et al. 2014, section 3.2): a hypothesis whose
+newest token is EOS leaves the beam and takes its place with it, so that a beam of K gives K
+hypotheses and the table shrinks as they end. A sentence also ends as soon as its n-best finished
+hypotheses cannot be beaten any more. That bound is exact: a log-probability only falls, the length
+penalty divides it by at most lp(max_length), and the coverage penalty is never positive.
+
+No two hypotheses of a sentence have the same tokens, since each extends its parent by a token of
+its own. Different segmentations of the same text are different hypotheses here.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from itertools import count
+from typing import Generic
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from model.batch import SentenceBatch, pad_sentences
+from model.beam import CANDIDATES, Extension, candidates, extend
+from model.decoder import Step
+from model.hypothesis import Ending, Hypothesis, SearchOptions, best_first, score
+from model.step_model import M, StepModel
+from model.table import Columns, Rows, Sentence, Table
+from model.trellis import ROOT, Trellis
+
+CPU = torch.device("cpu")
+
+
+@dataclass(frozen=True, slots=True)
+class SearchRequest:
+    """A sentence to be searched."""
+
+    source: tuple[int, ...]
+    """Source ids, ended by EOS."""
+    options: SearchOptions = field(default_factory=SearchOptions)
+    stream: bool = False
+    """Whether every step reports the sentence's `Progress`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """A streamed sentence after a step in which it did not end."""
+
+    slot: int
+    best: Hypothesis
+    """The most probable live hypothesis; its last token and its last row are this step's."""
+    stable: int
+    """Leading tokens that all live hypotheses and the best finished one agree upon."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A sentence has left the table with its n-best hypotheses, best first."""
+
+    slot: int
+    hypotheses: list[Hypothesis]
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A sentence has left the table because the network gave it no probabilities."""
+
+    slot: int
+    reason: str
+
+
+Event = Progress | Finished | Failed
+
+
+class BeamSearch(Generic[M]):
+    """The table, with what moves it on. Not thread-safe: one thread admits, steps and cancels."""
+
+    def __init__(self, model: StepModel[M], device: torch.device = CPU) -> None:
+        config = model.config
+        self._model = model
+        self._device = device
+        self._pad_id, self._bos_id, self._eos_id = config.pad_id, config.bos_id, config.eos_id
+        self._banned = torch.tensor([config.pad_id, config.bos_id, config.unk_id], device=device)
+        self._slots = count()
+        self._table: Table[M] | None = None
+        self._trellis = Trellis()
+
+    def __len__(self) -> int:
+        """Live sentences."""
+        return len(self._table.sentences) if self._table else 0
+
+    @property
+    def rows(self) -> int:
+        """Live hypotheses, the batch of the next step."""
+        return self._table.rows.inputs.shape[0] if self._table else 0
+
+    @property
+    def stored_nodes(self) -> int:
+        """Tokens that the search remembers at this moment."""
+        return len(self._trellis)
+
+    @torch.inference_mode()
+    def admit(self, requests: Sequence[SearchRequest]) -> list[int]:
+        """Encode sentences in one padded batch and give each a row; returns their slots.
+
+        A slot names a sentence in events and in `cancel`; it is never used again.
+        """
+        batch = pad_sentences([request.source for request in requests], self._pad_id)
+        batch = batch.to(self._device)
+        memory, state = self._model.encode(batch.ids, batch.lengths)
+        sentences = [
+            Sentence(next(self._slots), len(request.source), request.options, request.stream)
+            for request in requests
+        ]
+        places = torch.arange(len(sentences), device=self._device)
+        admitted = Table(
+            sentences,
+            first_columns(sentences, self._device),
+            Rows(
+                places,
+                torch.full_like(places, self._bos_id),
+                state,
+                torch.zeros(len(sentences), device=self._device),
+                [ROOT] * len(sentences),
+            ),
+            memory,
+            len(sentences),
+        )
+        if self._table is None:
+            self._table = admitted
+        else:
+            self._table.join(admitted)
+        return [sentence.slot for sentence in sentences]
+
+    @torch.inference_mode()
+    def step(self) -> list[Event]:
+        """Move every live hypothesis on by one token; gives what happened, nothing if empty."""
+        events: list[Event] = []
+        while self._table is not None:
+            table = self._table
+            rows, widest = table.rows, table.widest
+            step = self._model.step(rows.inputs, rows.state, table.attended())
+            options = candidates(step.logits, self._banned, max(CANDIDATES, widest))
+            failed = ~options.log_probs.isfinite().any(dim=1)
+            if not failed.any():
+                extension = extend(
+                    rows.log_probs, options, rows.sentences, table.columns.widths, widest
+                )
+                return events + self._advance(table, extension, step)
+            # Rows do not touch each other: without the failed sentences the step is made again.
+            events += self._fail(table, rows.sentences[failed])
+        return events
+
+    @torch.inference_mode()
+    def cancel(self, slot: int) -> bool:
+        """Free a sentence's rows at once; False if it is not in the table (any more)."""
+        if self._table is None or slot not in self._table.slots():
+            return False
+        others = [slot != other for other in self._table.slots()]
+        self._keep(torch.tensor(others, device=self._device))
+        return True
+
+    def _keep(self, kept: Bool[Tensor, " B"]) -> None:
+        """Drop the other sentences; the table is gone with the last."""
+        assert self._table is not None
+        if kept.any():
+            self._table.keep(kept)
+        else:
+            self._table = None
+            self._trellis = Trellis()
+
+    def _fail(self, table: Table[M], columns: Int[Tensor, " F"]) -> list[Event]:
+        """Drop sentences that have a row without probabilities."""
+        kept = torch.ones(len(table.sentences), dtype=torch.bool, device=self._device)
+        kept[columns] = False
+        failed = (~kept).nonzero()[:, 0].tolist()
+        events: list[Event] = [
+            Failed(table.sentences[column].slot, "the network gave no finite probability")
+            for column in failed
+        ]
+        self._keep(kept)
+        return events
+
+    def _advance(self, table: Table[M], extension: Extension, step: Step) -> list[Event]:
+        """Put the extended hypotheses in the table; those that end leave it."""
+        nodes = self._record(table, extension, step.weights)
+        ages = table.columns.ages + 1
+        at_eos = extension.tokens == self._eos_id
+        ended = at_eos | (ages >= table.columns.longest)[extension.sentences]
+        table.columns = replace(table.columns, ages=ages)
+        if ended.any():
+            self._end(table, extension, nodes, ended, at_eos)
+        table.replace_rows(continuing(extension, step.state, nodes, ~ended))
+        done = table.settled()
+        events = [self._finish(table.sentences[column]) for column in done.nonzero()[:, 0].tolist()]
+        if events:
+            self._keep(~done)
+        return events + self._progress()
+
+    def _record(
+        self, table: Table[M], extension: Extension, weights: Float[Tensor, "R W"]
+    ) -> list[int]:
+        """Write the new rows into the trellis; gives their nodes."""
+        parents = extension.parents.tolist()
+        if not self._trellis.fits(len(parents)):
+            table.rename(self._trellis.collect(table.nodes()))
+            self._trellis.make_room(len(parents))
+        return self._trellis.extend(
+            [table.rows.nodes[parent] for parent in parents],
+            extension.tokens.tolist(),
+            extension.token_log_probs.tolist(),
+            weights[extension.parents],
+        )
+
+    def _end(
+        self,
+        table: Table[M],
+        extension: Extension,
+        nodes: list[int],
+        ended: Bool[Tensor, " N"],
+        at_eos: Bool[Tensor, " N"],
+    ) -> None:
+        """Note the hypotheses that end; each takes its place in the beam with it."""
+        widths = table.columns.widths - torch.bincount(
+            extension.sentences[ended], minlength=len(table.sentences)
+        )
+        bars = table.columns.bars.clone()
+        for row in ended.nonzero()[:, 0].tolist():
+            column = int(extension.sentences[row])
+            sentence = table.sentences[column]
+            ending = self._ending(
+                sentence, nodes[row], float(extension.log_probs[row]), finished=bool(at_eos[row])
+            )
+            sentence.endings.append(ending)
+            bars[column] = sentence.bar()
+        table.columns = replace(table.columns, widths=widths, bars=bars)
+
+    def _ending(self, sentence: Sentence, node: int, log_prob: float, *, finished: bool) -> Ending:
+        path = self._trellis.path(node, sentence.source_length)
+        value = score(log_prob, len(path.tokens), path.weights, sentence.options)
+        return Ending(node, log_prob, value, finished)
+
+    def _finish(self, sentence: Sentence) -> Event:
+        """The n-best of a sentence that has come to its end."""
+        best = best_first(sentence.endings)[: sentence.options.n_best]
+        return Finished(sentence.slot, [self._hypothesis(sentence, ending) for ending in best])
+
+    def _hypothesis(self, sentence: Sentence, ending: Ending) -> Hypothesis:
+        path = self._trellis.path(ending.node, sentence.source_length)
+        return Hypothesis(
+            path.tokens,
+            ending.log_prob,
+            path.token_log_probs,
+            ending.score,
+            path.weights,
+            ending.finished,
+        )
+
+    def _progress(self) -> list[Event]:
+        """How far each streamed sentence is."""
+        table = self._table
+        if table is None or not any(sentence.stream for sentence in table.sentences):
+            return []
+        events: list[Event] = []
+        log_probs = table.rows.log_probs.tolist()
+        ends = table.row_counts().cumsum(0).tolist()
+        for sentence, first, last in zip(table.sentences, [0, *ends], ends, strict=False):
+            if sentence.stream:
+                nodes = table.rows.nodes[first:last]
+                best = self._ending(sentence, nodes[0], log_probs[first], finished=False)
+                finished = [ending.node for ending in best_first(sentence.endings)[:1]]
+                stable = self._trellis.agreement(nodes + finished)
+                events.append(Progress(sentence.slot, self._hypothesis(sentence, best), stable))
+        return events
+
+
+def first_columns(sentences: Sequence[Sentence], device: torch.device) -> Columns:
+    """Columns of sentences before their first step."""
+    longest = [sentence.longest_target for sentence in sentences]
+    return Columns(
+        memory=torch.arange(len(sentences), device=device),
+        widths=torch.tensor([sentence.options.beam_size for sentence in sentences], device=device),
+        ages=torch.zeros(len(sentences), dtype=torch.long, device=device),
+        longest=torch.tensor(longest, device=device),
+        bars=torch.full((len(sentences),), -torch.inf, dtype=torch.double, device=device),
+    )
+
+
+def continuing(
+    extension: Extension, state: Float[Tensor, "R Z"], nodes: list[int], kept: Bool[Tensor, " N"]
+) -> Rows:
+    """The extended hypotheses that go on, as the rows of the next step."""
+    return Rows(
+        extension.sentences[kept],
+        extension.tokens[kept],
+        state[extension.parents[kept]],
+        extension.log_probs[kept],
+        [node for node, stays in zip(nodes, kept.tolist(), strict=True) if stays],
+    )
+
+
+class SearchError(Exception):
+    """A network gave no finite probability; names the sentence."""
+
+
+def beam_search(
+    model: StepModel[M], batch: SentenceBatch, options: SearchOptions | None = None
+) -> list[list[Hypothesis]]:
+    """The n-best hypotheses of each sentence, best first.
+
+    A beam of one is greedy search. Raises SearchError if the network's probabilities are not
+    finite, which a sound checkpoint never gives.
+    """
+    table = BeamSearch(model, batch.ids.device)
+    options = options or SearchOptions()
+    slots = table.admit(
+        [
+            SearchRequest(tuple(ids[:length]), options)
+            for ids, length in zip(batch.ids.tolist(), batch.lengths.tolist(), strict=True)
+        ]
+    )
+    results: dict[int, list[Hypothesis]] = {}
+    while len(table):
+        for event in table.step():
+            if isinstance(event, Failed):
+                raise SearchError(f"sentence {slots.index(event.slot)}: {event.reason}")
+            if isinstance(event, Finished):
+                results[event.slot] = event.hypotheses
+    return [results[slot] for slot in slots]

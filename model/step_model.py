@@ -1,0 +1,51 @@
+"""The seam between the search and a network: what any network must offer to be searched."""
+
+from typing import Protocol, TypeVar, runtime_checkable
+
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from model.config import ModelConfig
+from model.decoder import Step
+
+Own = TypeVar("Own")
+
+
+@runtime_checkable
+class SourceMemory(Protocol):
+    """What a network remembers of B source sentences; only the network itself looks inside."""
+
+    def select(self: Own, rows: Int[Tensor, " R"]) -> Own:
+        """The memory of these sentences in this order, repeats allowed (once for each hypothesis).
+
+        A network is free to note the order and copy nothing.
+        """
+        ...
+
+    def join(self: Own, other: Own) -> Own:
+        """The memory of these and then the other's sentences, padded to the longer source."""
+        ...
+
+    def narrow(self: Own, positions: int) -> Own:
+        """The memory without what stands behind so many source positions, which is padding."""
+        ...
+
+
+M = TypeVar("M", bound=SourceMemory)
+
+
+@runtime_checkable
+class StepModel(Protocol[M]):
+    """All that the search sees of a network."""
+
+    config: ModelConfig
+
+    def encode(
+        self, source: Int[Tensor, "B S"], lengths: Int[Tensor, " B"]
+    ) -> tuple[M, Float[Tensor, "B Z"]]:
+        """Memory and initial decoder state of B sentences, each ended by EOS."""
+        ...
+
+    def step(self, inputs: Int[Tensor, " R"], state: Float[Tensor, "R Z"], memory: M) -> Step:
+        """One step of R rows, given the last token of each; `memory` holds R sentences."""
+        ...

@@ -1,0 +1,208 @@
+"""The table of a search: live sentences, their rows, and the memory that the rows attend to."""
+
+from dataclasses import dataclass, field, replace
+from typing import Generic
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from model.hypothesis import Ending, SearchOptions, best_first, length_penalty
+from model.step_model import M
+from model.trellis import ROOT
+
+
+@dataclass(slots=True)
+class Sentence:
+    """What the table knows of a sentence apart from its columns and rows."""
+
+    slot: int
+    source_length: int
+    options: SearchOptions
+    stream: bool
+    endings: list[Ending] = field(default_factory=list)
+
+    @property
+    def longest_target(self) -> int:
+        """Length in tokens at which its hypotheses are cut."""
+        return self.options.longest_target(self.source_length)
+
+    def bar(self) -> float:
+        """The log-probability that a live hypothesis must exceed to enter the n-best.
+
+        −∞ while fewer than n have finished. A live hypothesis of log-probability L can reach no
+        score above L / lp(longest_target).
+        """
+        finished = [ending for ending in best_first(self.endings) if ending.finished]
+        if len(finished) < self.options.n_best:
+            return -float("inf")
+        lowest = finished[self.options.n_best - 1].score
+        return lowest * length_penalty(self.longest_target, self.options.length_penalty)
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """What every step needs of the B live sentences, side by side."""
+
+    memory: Int[Tensor, " B"]
+    """Where in the stored memory the sentence stands."""
+    widths: Int[Tensor, " B"]
+    """Places left in the beam."""
+    ages: Int[Tensor, " B"]
+    """Steps made, which is the length of each of its live hypotheses."""
+    longest: Int[Tensor, " B"]
+    """Age at which the sentence is cut."""
+    bars: Float[Tensor, " B"]
+    """`Sentence.bar` of each."""
+
+    def select(self, kept: Bool[Tensor, " B"]) -> "Columns":
+        """The columns of the sentences that stay."""
+        return Columns(
+            self.memory[kept],
+            self.widths[kept],
+            self.ages[kept],
+            self.longest[kept],
+            self.bars[kept],
+        )
+
+    def join(self, other: "Columns") -> "Columns":
+        """These and then the other's, whose memory stands behind this memory."""
+        return Columns(
+            torch.cat([self.memory, other.memory]),
+            torch.cat([self.widths, other.widths]),
+            torch.cat([self.ages, other.ages]),
+            torch.cat([self.longest, other.longest]),
+            torch.cat([self.bars, other.bars]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """The R live hypotheses, those of one sentence side by side, best first."""
+
+    sentences: Int[Tensor, " R"]
+    """Column of the sentence that a row belongs to, ascending."""
+    inputs: Int[Tensor, " R"]
+    """Last token, BOS at first."""
+    state: Float[Tensor, "R Z"]
+    log_probs: Float[Tensor, " R"]
+    nodes: list[int]
+    """Trellis node of the last token."""
+
+    def select(self, kept: Bool[Tensor, " R"]) -> "Rows":
+        """The rows that stay."""
+        return Rows(
+            self.sentences[kept],
+            self.inputs[kept],
+            self.state[kept],
+            self.log_probs[kept],
+            [self.nodes[row] for row in kept.nonzero()[:, 0].tolist()],
+        )
+
+    def join(self, other: "Rows") -> "Rows":
+        """These and then the other's."""
+        return Rows(
+            torch.cat([self.sentences, other.sentences]),
+            torch.cat([self.inputs, other.inputs]),
+            torch.cat([self.state, other.state]),
+            torch.cat([self.log_probs, other.log_probs]),
+            self.nodes + other.nodes,
+        )
+
+
+class Table(Generic[M]):
+    """B live sentences with R rows in all; the memory is held once a sentence, not once a row."""
+
+    def __init__(
+        self, sentences: list[Sentence], columns: Columns, rows: Rows, memory: M, stored: int
+    ) -> None:
+        self.sentences = sentences
+        self.columns = columns
+        self.rows = rows
+        self._memory = memory
+        self._stored = stored
+        """Sentences in the stored memory; those that have left are dropped in bulk."""
+        self._attended: M | None = None
+
+    @property
+    def widest(self) -> int:
+        """The widest beam asked for."""
+        return max(sentence.options.beam_size for sentence in self.sentences)
+
+    def slots(self) -> list[int]:
+        """The slot of each sentence."""
+        return [sentence.slot for sentence in self.sentences]
+
+    def nodes(self) -> list[int]:
+        """Trellis nodes that are still needed: of live rows and of hypotheses that have ended."""
+        ended = [ending.node for sentence in self.sentences for ending in sentence.endings]
+        return [node for node in self.rows.nodes if node != ROOT] + ended
+
+    def rename(self, nodes: dict[int, int]) -> None:
+        """Follow the trellis after it has renumbered its nodes."""
+        self.rows = replace(self.rows, nodes=[nodes[node] for node in self.rows.nodes])
+        for sentence in self.sentences:
+            sentence.endings = [
+                replace(ending, node=nodes[ending.node]) for ending in sentence.endings
+            ]
+
+    def attended(self) -> M:
+        """The memory of each row; made anew only when rows have moved between sentences."""
+        if self._attended is None:
+            self._attended = self._memory.select(self.columns.memory[self.rows.sentences])
+        return self._attended
+
+    def replace_rows(self, rows: Rows) -> None:
+        """Put the rows of the next step in place."""
+        if not torch.equal(rows.sentences, self.rows.sentences):
+            self._attended = None
+        self.rows = rows
+
+    def join(self, other: "Table[M]") -> None:
+        """Take in another table's sentences."""
+        self._compact()
+        other._compact()
+        offset = len(self.sentences)
+        self.sentences = self.sentences + other.sentences
+        self.columns = self.columns.join(
+            replace(other.columns, memory=other.columns.memory + offset)
+        )
+        self.rows = self.rows.join(replace(other.rows, sentences=other.rows.sentences + offset))
+        self._memory = self._memory.join(other._memory)
+        self._stored += other._stored
+        self._attended = None
+
+    def keep(self, kept: Bool[Tensor, " B"]) -> None:
+        """Drop all other sentences with their rows, at once."""
+        rows = self.rows.select(kept[self.rows.sentences])
+        renumbered = kept.cumsum(0) - 1
+        self.rows = replace(rows, sentences=renumbered[rows.sentences])
+        self.columns = self.columns.select(kept)
+        self.sentences = [self.sentences[index] for index in kept.nonzero()[:, 0].tolist()]
+        self._attended = None
+        if 2 * len(self.sentences) <= self._stored:
+            self._compact()
+
+    def settled(self) -> Bool[Tensor, " B"]:
+        """Sentences that have no live row left, or none that could still enter the n-best."""
+        counts = self.row_counts()
+        if not self.rows.nodes:
+            return counts == 0
+        first_rows = (counts.cumsum(0) - counts).clamp(max=len(self.rows.nodes) - 1)
+        return (counts == 0) | (self.rows.log_probs[first_rows] <= self.columns.bars)
+
+    def row_counts(self) -> Int[Tensor, " B"]:
+        """Live rows of each sentence."""
+        return torch.bincount(self.rows.sentences, minlength=len(self.sentences))
+
+    def _compact(self) -> None:
+        """Let go of the memory of sentences that have left, and of padding only they needed."""
+        count = len(self.sentences)
+        if count == self._stored or count == 0:
+            return
+        longest = max(sentence.source_length for sentence in self.sentences)
+        self._memory = self._memory.select(self.columns.memory).narrow(longest)
+        places = torch.arange(count, device=self.columns.memory.device)
+        self.columns = replace(self.columns, memory=places)
+        self._stored = count
+        self._attended = None
