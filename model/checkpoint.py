@@ -1,0 +1,300 @@
+"""The one contract between training and serving: a folder that is complete or is not there.
+
+Nothing in it is code. Every file is read whole, compared with the size and SHA-256 that the
+manifest gives, and only then parsed, from the very bytes that were compared. Format: design in
+`docs/checkpoints.md`.
+"""
+
+import hashlib
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as parse_safetensors
+from safetensors.torch import save as to_safetensors
+from torch import Tensor
+
+from model.config import ModelConfig
+from model.manifest import CARD_FILE, WEIGHTS_FILE, FileEntry, Manifest, ManifestError
+from model.seq2seq import Seq2Seq
+from model.tokenizer import Tokenizer, TokenizerError
+
+__all__ = ["Checkpoint", "CheckpointError", "Manifest", "load_checkpoint", "save_checkpoint"]
+
+MANIFEST_FILE = "manifest.json"
+MAX_MANIFEST_BYTES = 1 << 20
+WEIGHT_TYPES = (torch.float16, torch.bfloat16, torch.float32)
+
+
+class CheckpointError(Exception):
+    """A checkpoint that cannot be read or written; names the file and the field at fault."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A model that is ready to translate."""
+
+    manifest: Manifest
+    model: Seq2Seq
+    """In evaluation mode, float32 whatever the type on disk."""
+    source_tokenizer: Tokenizer
+    target_tokenizer: Tokenizer
+    digest: str
+    """SHA-256 of the manifest, and through it of every file: equal digests, equal models."""
+
+
+def save_checkpoint(
+    folder: Path,
+    *,
+    model: Seq2Seq,
+    source_tokenizer: Tokenizer,
+    target_tokenizer: Tokenizer,
+    source_language: str,
+    target_language: str,
+    training: dict[str, Any],
+    metrics: dict[str, Any],
+    card: str,
+    dtype: torch.dtype = torch.float16,
+) -> None:
+    """Write a checkpoint so that `folder` holds, at every moment, a complete one or none.
+
+    All is written and synced under a hidden sibling, which is then renamed. A checkpoint that is
+    there already steps aside as `.NAME.previous` until the new one is in place; a crash between
+    the two leaves that one, and `load_checkpoint(folder)` finds it.
+    Raises CheckpointError where a weight is not finite in `dtype` or the disk refuses; whatever
+    was in `folder` is then untouched.
+    """
+    contents = {
+        WEIGHTS_FILE: to_safetensors(_weights_to_save(model, dtype)),
+        "source.spm": source_tokenizer.serialized,
+        CARD_FILE: card.encode(),
+    }
+    joint = source_tokenizer.serialized == target_tokenizer.serialized
+    if not joint:
+        contents["target.spm"] = target_tokenizer.serialized
+    manifest = Manifest(
+        name=folder.name,
+        source_language=source_language,
+        target_language=target_language,
+        config=model.config,
+        source_tokenizer="source.spm",
+        target_tokenizer="source.spm" if joint else "target.spm",
+        files={name: _entry(data) for name, data in contents.items()},
+        training=training,
+        metrics=metrics,
+    )
+    try:
+        contents[MANIFEST_FILE] = manifest.to_json().encode()
+    except ManifestError as error:
+        raise CheckpointError(f"{folder / MANIFEST_FILE}: {error}") from error
+    _write_folder(folder, contents)
+
+
+def load_checkpoint(folder: Path) -> Checkpoint:
+    """Read and verify a checkpoint; CheckpointError names the file and field that is wrong.
+
+    Checked in this order: path, size, SHA-256, format and fields, names and shapes of weights,
+    vocabulary sizes and special ids, and that every weight is finite.
+    """
+    root = _existing(folder).resolve()
+    text = _read_file(root, MANIFEST_FILE, MAX_MANIFEST_BYTES)
+    try:
+        manifest = Manifest.from_json(text.decode("utf-8"))
+    except (ManifestError, UnicodeDecodeError) as error:
+        raise CheckpointError(f"{folder / MANIFEST_FILE}: {error}") from error
+    contents = {name: _verified(root, name, entry) for name, entry in manifest.files.items()}
+    return Checkpoint(
+        manifest=manifest,
+        model=_model(contents[WEIGHTS_FILE], manifest.config, folder / WEIGHTS_FILE),
+        source_tokenizer=_tokenizer(contents, manifest, "source", folder),
+        target_tokenizer=_tokenizer(contents, manifest, "target", folder),
+        digest=hashlib.sha256(text).hexdigest(),
+    )
+
+
+def _entry(data: bytes) -> FileEntry:
+    return FileEntry(hashlib.sha256(data).hexdigest(), len(data))
+
+
+def _weights(model: Seq2Seq) -> dict[str, Tensor]:
+    """Every weight once: tied ones under the first of their names."""
+    return dict(model.named_parameters())
+
+
+def _weights_to_save(model: Seq2Seq, dtype: torch.dtype) -> dict[str, Tensor]:
+    weights = {}
+    for name, weight in _weights(model).items():
+        weights[name] = weight.detach().to("cpu", dtype).contiguous()
+        if not torch.isfinite(weights[name]).all():
+            raise CheckpointError(f"{name}: not finite as {dtype}; nothing was written")
+    return weights
+
+
+# --- writing ---------------------------------------------------------------------------------
+
+
+def _previous(folder: Path) -> Path:
+    return folder.with_name(f".{folder.name}.previous")
+
+
+def _write_folder(folder: Path, contents: dict[str, bytes]) -> None:
+    writing = folder.with_name(f".{folder.name}.writing")
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(writing, ignore_errors=True)
+        writing.mkdir()
+        for name, data in contents.items():
+            _write_synced(writing / name, data)
+        _sync_folder(writing)
+        _put_in_place(writing, folder)
+    except OSError as error:
+        shutil.rmtree(writing, ignore_errors=True)
+        needed = sum(map(len, contents.values())) / 1e6
+        raise CheckpointError(
+            f"{folder}: not written, {error.strerror or error} ({needed:.1f} MB needed"
+            f"{_free_space(folder.parent)})"
+        ) from error
+
+
+def _write_synced(path: Path, data: bytes) -> None:
+    with path.open("xb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _put_in_place(writing: Path, folder: Path) -> None:
+    previous = _previous(folder)
+    if folder.exists():
+        shutil.rmtree(previous, ignore_errors=True)
+        folder.rename(previous)
+    writing.rename(folder)
+    _sync_folder(folder.parent)
+    shutil.rmtree(previous, ignore_errors=True)
+
+
+def _free_space(folder: Path) -> str:
+    try:
+        return f", {shutil.disk_usage(folder).free / 1e6:.1f} MB free"
+    except OSError:
+        return ""
+
+
+# --- reading ---------------------------------------------------------------------------------
+
+
+def _existing(folder: Path) -> Path:
+    if not folder.exists() and _previous(folder).is_dir():
+        return _previous(folder)
+    if not folder.is_dir():
+        raise CheckpointError(f"{folder}: not a folder")
+    return folder
+
+
+def _read_file(root: Path, name: str, limit: int) -> bytes:
+    """The bytes of a regular file that lies inside `root`, links followed."""
+    path = root / name
+    resolved = path.resolve()
+    if not resolved.is_relative_to(root):
+        raise CheckpointError(f"{path}: a link that leads out of the checkpoint")
+    if not resolved.exists():
+        raise CheckpointError(f"{path}: missing")
+    if not resolved.is_file():
+        raise CheckpointError(f"{path}: not a regular file")
+    try:
+        size = resolved.stat().st_size
+        if size > limit:
+            raise CheckpointError(f"{path}: size: has {size} bytes, at most {limit} are allowed")
+        with resolved.open("rb") as file:
+            return file.read(size)
+    except OSError as error:
+        raise CheckpointError(f"{path}: {error.strerror or error}") from error
+
+
+def _verified(root: Path, name: str, entry: FileEntry) -> bytes:
+    data = _read_file(root, name, entry.size)
+    if len(data) != entry.size:
+        raise CheckpointError(
+            f"{root / name}: size: has {len(data)} bytes, the manifest says {entry.size}; "
+            "it is truncated, copy it again"
+        )
+    if hashlib.sha256(data).hexdigest() != entry.sha256:
+        raise CheckpointError(
+            f"{root / name}: sha256: differs from the manifest's; it is damaged, copy it again"
+        )
+    return data
+
+
+def _model(data: bytes, config: ModelConfig, path: Path) -> Seq2Seq:
+    try:
+        weights = parse_safetensors(data)
+    except SafetensorError as error:
+        raise CheckpointError(f"{path}: not a safetensors file ({error})") from error
+    _check_weights(weights, config, path)
+    with torch.random.fork_rng(devices=[]):  # initialisation must not move the caller's generator
+        model = Seq2Seq(config)
+    with torch.no_grad():
+        for name, parameter in _weights(model).items():
+            parameter.copy_(weights[name])
+    return model.eval()
+
+
+def _check_weights(weights: dict[str, Tensor], config: ModelConfig, path: Path) -> None:
+    """Compare with an empty network, which takes no memory however large a manifest says it is."""
+    try:
+        with torch.device("meta"):
+            wanted = _weights(Seq2Seq(config))
+    except (RuntimeError, OverflowError, TypeError) as error:  # what torch says to absurd sizes
+        raise CheckpointError(f"{path}: config: no network can have its sizes") from error
+    for problem, names in (
+        ("missing", wanted.keys() - weights.keys()),
+        ("unknown", weights.keys() - wanted.keys()),
+    ):
+        if names:
+            raise CheckpointError(f"{path}: {min(names)}: {problem} weight")
+    for name, weight in weights.items():
+        if weight.shape != wanted[name].shape:
+            raise CheckpointError(
+                f"{path}: {name}: shape is {tuple(weight.shape)}, "
+                f"the manifest's config gives {tuple(wanted[name].shape)}"
+            )
+        if weight.dtype not in WEIGHT_TYPES:
+            raise CheckpointError(f"{path}: {name}: type is {weight.dtype}, not a float")
+        if not torch.isfinite(weight).all():
+            raise CheckpointError(f"{path}: {name}: holds NaN or infinity")
+
+
+def _tokenizer(
+    contents: dict[str, bytes], manifest: Manifest, side: str, folder: Path
+) -> Tokenizer:
+    file: str = getattr(manifest, f"{side}_tokenizer")
+    try:
+        tokenizer = Tokenizer(contents[file])
+    except TokenizerError as error:
+        raise CheckpointError(f"{folder / file}: {error}") from error
+    expected = {
+        f"{side}_vocabulary_size": tokenizer.size,
+        "pad_id": tokenizer.pad_id,
+        "unk_id": tokenizer.unk_id,
+        "bos_id": tokenizer.bos_id,
+        "eos_id": tokenizer.eos_id,
+    }
+    for field, value in expected.items():
+        if getattr(manifest.config, field) != value:
+            raise CheckpointError(
+                f"{folder / file}: {field}: the tokenizer has {value}, the manifest's config "
+                f"{getattr(manifest.config, field)}"
+            )
+    return tokenizer
