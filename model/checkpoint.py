@@ -1,8 +1,8 @@
 """The one contract between training and serving: a folder that is complete or is not there.
 
 Nothing in it is code. Every file is read whole, compared with the size and SHA-256 that the
-manifest gives, and only then parsed, from the very bytes that were compared. Format: design in
-`docs/checkpoints.md`.
+manifest gives, and only then parsed, from the very bytes that were compared. The format is
+described in `docs/checkpoints.md`.
 """
 
 import hashlib
@@ -107,6 +107,7 @@ def load_checkpoint(folder: Path) -> Checkpoint:
     except (ManifestError, UnicodeDecodeError) as error:
         raise CheckpointError(f"{folder / MANIFEST_FILE}: {error}") from error
     contents = {name: _verified(root, name, entry) for name, entry in manifest.files.items()}
+    _check_joint(contents, manifest, folder)
     return Checkpoint(
         manifest=manifest,
         model=_model(contents[WEIGHTS_FILE], manifest.config, folder / WEIGHTS_FILE),
@@ -274,6 +275,15 @@ def _check_weights(weights: dict[str, Tensor], config: ModelConfig, path: Path) 
             raise CheckpointError(f"{path}: {name}: type is {weight.dtype}, not a float")
         if not torch.isfinite(weight).all():
             raise CheckpointError(f"{path}: {name}: holds NaN or infinity")
+
+
+def _check_joint(contents: dict[str, bytes], manifest: Manifest, folder: Path) -> None:
+    joint = contents[manifest.source_tokenizer] == contents[manifest.target_tokenizer]
+    if manifest.config.share_embeddings and not joint:
+        raise CheckpointError(
+            f"{folder / MANIFEST_FILE}: target_tokenizer: differs from source_tokenizer, "
+            "but config.share_embeddings needs one joint vocabulary"
+        )
 
 
 def _tokenizer(

@@ -238,6 +238,13 @@ def other_tokenizer(pairs, **options):
     return model.getvalue()
 
 
+def test_shared_embeddings_with_two_tokenizers_are_refused(folder, train_joint_tokenizer):
+    (folder / "target.spm").write_bytes(train_joint_tokenizer("identity").serialized)
+    restate(folder, "target.spm")
+    edit_manifest(folder, lambda values: values.update(target_tokenizer="target.spm"))
+    assert "manifest.json: target_tokenizer: differs" in error_of(folder)
+
+
 def test_what_is_not_a_tokenizer_is_refused(folder):
     (folder / "source.spm").write_bytes(b"not a model")
     restate(folder, "source.spm")
