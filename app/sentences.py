@@ -2,7 +2,7 @@
 
 Why no library: a splitter must give exact offsets for any text. sentencex 1.0.32 panics on a
 no-break space after an initial (`B\u00a0.`), in the middle of ordinary French; the spans of
-pysbd 0.3.4 lose and overlap text; both part `Le Dr. Martin`; syntok 1.4.4 knows no French. The
+pysbd 0.3.4 can overlap; both part `Le Dr. Martin`; syntok 1.4.4 knows no French. The
 rule here is small and errs towards too few boundaries: two sentences in one segment cost little,
 half a sentence costs much.
 """
@@ -16,16 +16,25 @@ import regex
 _LINE = regex.compile(r"[^\n\r\v\f\x1C-\x1E\x85\u2028\u2029]+")
 
 _MARKS = r".!?\u2026\u203D\u061F\u06D4\u0964\u0965\u0589"  # also Arabic, Urdu, Hindi, Armenian
+_NO_MARK = r"(?![\p{GCB=Extend}\p{GCB=SpacingMark}\p{GCB=ZWJ}])"  # else a cluster would be cut
 _END = regex.compile(
     rf"""
     (?<! [{_MARKS}] ) (?P<marks> [{_MARKS}]++ )
     (?P<closers> (?: [\ \u00A0\u202F]?+ » | [«"“”‘’'›‹)\]}}*_] )*+ )
     (?= \s )
-    | [。！？｡︒]++ [」』）］】〉》”’»"]*+
+    | [。！？｡︒]++ [」』）］】〉》”’»"]*+ {_NO_MARK}
     """,  # noqa: RUF001
     regex.VERBOSE,
 )
-_NEXT = regex.compile(r"\s*+(?:(?P<continues>[,;:.!?…)\]}»])|[\p{P}\s]*+(?P<first>.))")
+_NEXT = regex.compile(
+    r"""
+    \s*+
+    (?: (?P<continues> [,;:.!?…)\]}»] )
+      | [\s"“”„‚‘’'«‹›(\[{¿¡*_#\-–—]*+ (?P<first> . )  # past what opens a sentence
+    )
+    """,  # noqa: RUF001
+    regex.VERBOSE,
+)
 _WORD_BEFORE = regex.compile(r"(?<![\p{L}\p{M}\p{N}.])[\p{L}\p{M}\p{N}.]+\Z")
 _LONGEST_ABBREVIATION = 24  # characters looked at before a full stop
 _INITIALS = regex.compile(r"(?:\p{L}\.)*\p{Lu}")
@@ -56,7 +65,7 @@ _ABBREVIATIONS_OF_NUMBERS = _sets(
 )
 
 # Where a long sentence is best parted: after a clause.
-_CLAUSE_END = regex.compile(r"[,;:،؛)\]»”–—](?=\s)|[、，；：]")  # noqa: RUF001
+_CLAUSE_END = regex.compile(r"[,;:،؛)\]»”–—](?=\s)|[、，；：]" + _NO_MARK)  # noqa: RUF001
 _SPACE = regex.compile(r"\s")
 _GRAPHEME = regex.compile(r"\X")
 

@@ -31,8 +31,12 @@ _UNSPACED_SCRIPTS = [
 ]
 _UNSPACED = "".join(rf"\p{{scx={script}}}" for script in _UNSPACED_SCRIPTS)
 _UNSPACED_CHARACTER = rf"(?= [{_UNSPACED}] ) (?= [\p{{L}}\p{{N}}] ) \X"
-_RUN = rf"(?: (?= [\p{{L}}\p{{M}}\p{{N}}_\p{{GCB=Prepend}}] ) (?! {_UNSPACED_CHARACTER} ) \X )++"
 _SPACE = r"[\s\x1C-\x1F]"  # what str.isspace calls white space
+_RUN = rf"""
+    (?: (?= [\p{{L}}\p{{M}}\p{{N}}_\p{{GCB=Prepend}}] ) (?! {_UNSPACED_CHARACTER} )
+        (?! \p{{GCB=Prepend}}++ {_SPACE} ) \X
+    )++
+"""
 _WORD = regex.compile(
     rf"""
     {_UNSPACED_CHARACTER}
@@ -46,6 +50,8 @@ _WORD = regex.compile(
         {_RUN}
       )*+
     | (?P<mark> \p{{P}} ) (?P=mark)*+ (?! [\p{{GCB=Extend}}\p{{GCB=ZWJ}}\p{{GCB=SpacingMark}}] )
+    | # A cluster that would go on into white space, such as an Arabic number sign without number.
+      \p{{GCB=Prepend}}++ (?= {_SPACE} )
     | # A flag. \X knows it too, but counts back over all flags before it, in quadratic time.
       \p{{RI}} \p{{RI}} [\p{{GCB=Extend}}\p{{GCB=ZWJ}}]*+
     | (?! [\p{{Cf}}\p{{Cc}}] | {_SPACE} ) \X
