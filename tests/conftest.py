@@ -5,9 +5,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from sentencepiece import SentencePieceTrainer
 
 from model.tokenizer import Tokenizer
+
+# A busy machine is no failure.
+settings.register_profile("unhurried", deadline=None)
+settings.load_profile("unhurried")
 
 DATA = Path(__file__).parent / "data"
 

@@ -36,7 +36,7 @@ def assert_rebuilt(text: str, segments: list[Segment]) -> None:
     assert rebuilt + text[position:] == text
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 @given(text=SENTENCES, language=st.sampled_from(LANGUAGES))
 def test_segments_and_gaps_rebuild_any_text(text, language):
     segments = split_sentences(text, language)
@@ -44,7 +44,7 @@ def test_segments_and_gaps_rebuild_any_text(text, language):
     assert not any(segment.split for segment in segments)
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 @given(
     text=SENTENCES,
     language=st.sampled_from(LANGUAGES),
@@ -59,7 +59,7 @@ def test_no_part_is_over_the_limit_and_all_parts_are_marked(text, language, limi
     assert [segment for segment in parts if not segment.split] == short
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(text=unicode_texts(80))
 def test_a_long_sentence_is_not_cut_inside_a_grapheme_that_fits(text):
     limit = 12

@@ -91,7 +91,7 @@ def test_words_are_not_merged_twice():
         word_alignment(merged, groups((0,), (1,), (2,)), groups((0,), (1,)))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(source=unicode_texts(40), target=unicode_texts(40), seed=st.integers(0, 2**31))
 def test_word_rows_plus_eos_are_one_and_tokens_slice_the_texts(
     joint_tokenizer, source, target, seed

@@ -34,7 +34,7 @@ def test_spans_of_nasty_text_slice_the_raw_text(joint_tokenizer, text):
     assert list(encoded.ids) == joint_tokenizer.encode(text)
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 @given(text=unicode_texts())
 def test_spans_survive_any_unicode_through_encode_and_decode(joint_tokenizer, text):
     encoded = joint_tokenizer.encode_with_spans(text)
@@ -47,7 +47,7 @@ def test_spans_survive_any_unicode_through_encode_and_decode(joint_tokenizer, te
     assert_every_letter_is_covered(decoded.text, decoded.spans)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(ids=st.lists(st.integers(min_value=0, max_value=499), max_size=40))
 def test_any_ids_decode_to_well_formed_text_with_sound_spans(joint_tokenizer, ids):
     decoded = joint_tokenizer.decode_with_spans(ids)
@@ -57,7 +57,7 @@ def test_any_ids_decode_to_well_formed_text_with_sound_spans(joint_tokenizer, id
     assert_spans_are_sound(decoded.text, decoded.spans)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(text=st.text(st.sampled_from("abcdefg éèàœ .,!?’日👩"), max_size=40))
 def test_decode_returns_normal_text_with_single_spaces(joint_tokenizer, text):
     assert joint_tokenizer.decode(joint_tokenizer.encode(text)) == " ".join(text.split())

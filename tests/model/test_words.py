@@ -46,7 +46,7 @@ def test_words_are_what_the_module_says(text, expected):
     assert texts_of(text) == expected
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 @given(text=unicode_texts())
 def test_words_slice_the_text_in_order_and_miss_nothing_visible(text):
     found = words(text)
@@ -58,7 +58,7 @@ def test_words_slice_the_text_in_order_and_miss_nothing_visible(text):
     assert all(text[i].isspace() or regex.match(r"[\p{Cf}\p{Cc}]", text[i]) for i in missed)
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 @given(text=unicode_texts())
 def test_no_word_cuts_a_grapheme_cluster(text):
     # Clusters with a space in them are the exception: white space is never in a word.
@@ -123,7 +123,7 @@ def test_pieces_that_touch_no_word_make_one_group():
     assert groups_of("a b", [(0, 0), (3, 3)]) == [("a b", (0, 1))]
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 @given(text=unicode_texts())
 def test_every_piece_is_in_exactly_one_word(joint_tokenizer, text):
     spans = joint_tokenizer.encode_with_spans(text).spans
@@ -132,7 +132,7 @@ def test_every_piece_is_in_exactly_one_word(joint_tokenizer, text):
     assert_groups_partition(decoded.text, decoded.spans)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(ids=st.lists(st.integers(min_value=0, max_value=499), max_size=40))
 def test_every_piece_of_any_hypothesis_is_in_exactly_one_word(joint_tokenizer, ids):
     decoded = joint_tokenizer.decode_with_spans(ids)
