@@ -19,12 +19,12 @@ def _text_errors(request: TranslateRequest, settings: Settings) -> list[FieldErr
         return [FieldError("/text", "too_many_texts", message)]
     return [
         FieldError(
-            text_pointer(request, index),
+            pointer,
             "text_too_long",
             f"A text may have {settings.max_text_characters} characters; "
             f"this one has {len(text)}. Send it in parts.",
         )
-        for index, text in enumerate(texts)
+        for pointer, text in zip(request.text_pointers, texts, strict=True)
         if len(text) > settings.max_text_characters
     ]
 
@@ -39,11 +39,6 @@ def _decoding_errors(request: TranslateRequest, settings: Settings) -> list[Fiel
         for name, (value, limit) in asked.items()
         if value > limit
     ]
-
-
-def text_pointer(request: TranslateRequest, index: int) -> str:
-    """Where the text of this index stands in the body."""
-    return "/text" if isinstance(request.text, str) else f"/text/{index}"
 
 
 def describe_limits(settings: Settings) -> LimitsReply:

@@ -19,7 +19,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from app.offsets import OffsetEncoding
+from model.offsets import OffsetEncoding
 
 Level = Literal["word", "piece"]
 Form = Literal["dense", "links", "sparse"]
@@ -125,6 +125,12 @@ class AlignmentRequest(RequestModel):
     offset_encoding: OffsetEncoding = "utf-32"
     """Unit of `start` and `end`: code points, UTF-16 units (as in JavaScript) or UTF-8 bytes."""
 
+    @property
+    def levels(self) -> list[Level]:
+        """The levels as a list, each once."""
+        asked = [self.level] if isinstance(self.level, str) else self.level
+        return list(dict.fromkeys(asked))
+
 
 class TranslateRequest(RequestModel):
     """Texts to translate."""
@@ -149,6 +155,13 @@ class TranslateRequest(RequestModel):
     def texts(self) -> list[str]:
         """The texts as a list, also where one string was sent."""
         return [self.text] if isinstance(self.text, str) else self.text
+
+    @property
+    def text_pointers(self) -> list[str]:
+        """Where each text stands in the body, as a JSON pointer."""
+        if isinstance(self.text, str):
+            return ["/text"]
+        return [f"/text/{index}" for index in range(len(self.text))]
 
 
 class Span(ReplyModel):

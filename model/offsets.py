@@ -1,6 +1,6 @@
 """Spans in the units in which a caller counts text."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import accumulate
 from typing import Literal
 
@@ -12,11 +12,17 @@ OffsetEncoding = Literal["utf-32", "utf-16", "utf-8"]
 
 def convert_spans(text: str, spans: Sequence[Span], encoding: OffsetEncoding) -> list[Span]:
     """Spans in code points of `text` as spans in units of `encoding`; O(len(text)) once."""
+    convert = offset_converter(text, encoding)
+    return [(convert(start), convert(end)) for start, end in spans]
+
+
+def offset_converter(text: str, encoding: OffsetEncoding) -> Callable[[int], int]:
+    """What turns an index in code points of `text` (0 to its length) into units of `encoding`."""
     if encoding == "utf-32" or text.isascii():
-        return list(spans)
+        return int
     width = _utf16_units if encoding == "utf-16" else _utf8_bytes
     offsets = list(accumulate((width(ord(character)) for character in text), initial=0))
-    return [(offsets[start], offsets[end]) for start, end in spans]
+    return offsets.__getitem__
 
 
 def _utf16_units(code_point: int) -> int:

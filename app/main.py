@@ -1,0 +1,80 @@
+"""Builds the application; `python -m app serve` runs it."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from fastapi_offline import FastAPIOffline
+
+from app import __version__
+from app.boundary import Boundary
+from app.models import LoadedModels, load_models
+from app.problems import install_problem_handlers
+from app.routes import api, health
+from app.schemas import ProblemReply
+from app.service import Service
+from app.settings import Settings, load_settings
+
+DESCRIPTION = """
+Translates, and tells for every word of the translation which words of the text it was made from.
+
+Errors are `application/problem+json` (RFC 9457); their `code` is stable, their `detail` one string.
+Spans are half-open and index your own text and the returned translation.
+"""
+
+
+def create_app(settings: Settings | None = None, models: LoadedModels | None = None) -> FastAPI:
+    """The application, with what it needs to run in `app.state`.
+
+    Without `settings` they are read from the environment, without `models` the checkpoints are
+    loaded when the application starts. Raises SettingsError, and StartupError at the start.
+    """
+    settings = settings or load_settings()
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        loaded = load_models(settings.checkpoints) if models is None else models
+        service = Service(settings, loaded)
+        service.start()
+        app.state.service = service
+        try:
+            yield
+        finally:
+            await service.stop()
+
+    app = FastAPIOffline(
+        docs_url="/docs",
+        redoc_url=None,
+        title="Softalign",
+        summary="A translation service that shows its work.",
+        description=DESCRIPTION,
+        version=__version__,
+        lifespan=lifespan,
+    )
+    app.state.settings = settings
+    app.add_middleware(Boundary, settings=settings)
+    app.include_router(api)
+    app.include_router(health)
+    install_problem_handlers(app)
+    app.openapi = lambda: openapi_document(app)  # type: ignore[method-assign]
+    return app
+
+
+def openapi_document(app: FastAPI) -> dict[str, Any]:
+    """The OpenAPI document, with the schema that every error has; made once."""
+    if app.openapi_schema is None:
+        document = get_openapi(
+            title=app.title,
+            version=app.version,
+            summary=app.summary,
+            description=app.description,
+            routes=app.routes,
+        )
+        schema = ProblemReply.model_json_schema(ref_template="#/components/schemas/{model}")
+        schemas = document["components"]["schemas"]
+        schemas.update(schema.pop("$defs"))
+        schemas["ProblemReply"] = schema
+        app.openapi_schema = document
+    return app.openapi_schema

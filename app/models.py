@@ -1,0 +1,143 @@
+"""The models that are loaded: found on disk once, at the start, and chosen by each request."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from app.errors import FieldError, InvalidInputError
+from model.checkpoint import Checkpoint, CheckpointError, load_checkpoint
+
+MANIFEST = "manifest.json"
+RUN_CHECKPOINT = "checkpoint"
+"""Folder of a training run that holds its checkpoint."""
+
+
+class StartupError(Exception):
+    """The service cannot start; the message says in one line why and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedModel:
+    """A checkpoint in use, under the name that requests call it by."""
+
+    name: str
+    checkpoint: Checkpoint
+
+    @property
+    def source_language(self) -> str:
+        """Language that it reads."""
+        return self.checkpoint.manifest.source_language
+
+    @property
+    def target_language(self) -> str:
+        """Language that it writes."""
+        return self.checkpoint.manifest.target_language
+
+    @property
+    def has_attention(self) -> bool:
+        """Whether it weighs source positions at all, and so gives alignments."""
+        return self.checkpoint.manifest.config.attention != "none"
+
+
+class LoadedModels:
+    """The models in use, in the order of their names."""
+
+    def __init__(self, models: Iterable[LoadedModel]) -> None:
+        self._by_name = {model.name: model for model in sorted(models, key=lambda one: one.name)}
+
+    def __iter__(self) -> Iterator[LoadedModel]:
+        return iter(self._by_name.values())
+
+    def choose(self, name: str | None, source: str | None, target: str | None) -> LoadedModel:
+        """The one model that fits what a request names; what it leaves out may be anything.
+
+        Raises:
+            InvalidInputError: none fits, or several do; the message lists those there are.
+        """
+        if name is not None and name not in self._by_name:
+            raise _choice_error("/model", "unknown_model", f"The models are: {self._names()}.")
+        fitting = [
+            model
+            for model in self
+            if name in (None, model.name)
+            and source in (None, model.source_language)
+            and target in (None, model.target_language)
+        ]
+        if len(fitting) == 1:
+            return fitting[0]
+        what = "Several models fit" if fitting else "No model fits these languages"
+        pointer = "/source_lang" if target is None and source is not None else "/target_lang"
+        raise _choice_error(
+            pointer, "unknown_language_pair", f"{what}. There are: {self._pairs()}."
+        )
+
+    def languages(self) -> dict[str, list[str]]:
+        """For each source language, sorted, the languages it can be translated into."""
+        found: dict[str, set[str]] = {}
+        for model in self:
+            found.setdefault(model.source_language, set()).add(model.target_language)
+        return {source: sorted(found[source]) for source in sorted(found)}
+
+    def _names(self) -> str:
+        return ", ".join(self._by_name)
+
+    def _pairs(self) -> str:
+        return "; ".join(
+            f"{model.name} ({model.source_language} → {model.target_language})" for model in self
+        )
+
+
+def load_models(folder: Path) -> LoadedModels:
+    """Load every checkpoint under `folder`: itself, its `checkpoint/`, or those of its subfolders.
+
+    Raises:
+        StartupError: there is none, one is broken, or two have the same name.
+    """
+    loaded: dict[str, LoadedModel] = {}
+    for found in find_checkpoints(folder):
+        try:
+            checkpoint = load_checkpoint(found)
+        except CheckpointError as error:
+            raise StartupError(f"a checkpoint cannot be used: {error}") from error
+        name = _name(found, checkpoint)
+        if name in loaded:
+            raise StartupError(f"two checkpoints under {folder} have the name {name}")
+        loaded[name] = LoadedModel(name, checkpoint)
+    return LoadedModels(loaded.values())
+
+
+def find_checkpoints(folder: Path) -> Sequence[Path]:
+    """The checkpoint folders under `folder`, in the order of their names."""
+    if not folder.is_dir():
+        raise StartupError(
+            f"there is no folder {folder}; set SOFTALIGN_CHECKPOINTS to one with checkpoints"
+        )
+    found = list(_checkpoint_of(folder))
+    if not found:
+        # Hidden folders are checkpoints that are being written.
+        inside = sorted(folder.glob("[!.]*"))
+        found = [path for inner in inside for path in _checkpoint_of(inner)]
+    if not found:
+        raise StartupError(
+            f"there is no checkpoint under {folder} (a folder with a {MANIFEST}); train one, "
+            "or set SOFTALIGN_CHECKPOINTS to a folder that has one"
+        )
+    return found
+
+
+def _checkpoint_of(folder: Path) -> Iterator[Path]:
+    """The checkpoint that is this folder, or that a training run left in it."""
+    for candidate in (folder, folder / RUN_CHECKPOINT):
+        if (candidate / MANIFEST).is_file():
+            yield candidate
+            return
+
+
+def _name(folder: Path, checkpoint: Checkpoint) -> str:
+    """Its own name; that of the run where a training run called it just `checkpoint`."""
+    name = checkpoint.manifest.name
+    return folder.resolve().parent.name if name == RUN_CHECKPOINT else name
+
+
+def _choice_error(pointer: str, code: str, message: str) -> InvalidInputError:
+    return InvalidInputError.of([FieldError(pointer, code, message)])

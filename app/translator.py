@@ -1,0 +1,246 @@
+"""From texts to translations: sentences in, hypotheses out, and everything put back in its place.
+
+The sentence is what the network translates, the text is what the caller asked for. What stands
+between the sentences of a text comes back exactly, and every span indexes the caller's own text and
+the returned translation, in code points.
+"""
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from app.errors import FieldError, InvalidInputError
+from app.models import LoadedModel
+from app.scheduler import Scheduler
+from app.segments import SourceSentence, group_words, read_sentences
+from app.settings import Settings
+from model.alignment import Alignment, AlignmentKind, Level, piece_alignment, word_alignment
+from model.hypothesis import Hypothesis, SearchOptions
+from model.search import SearchRequest
+from model.tokenizer import Decoded, Tokenizer
+from model.words import Token, tokens_at
+
+
+@dataclass(frozen=True, slots=True)
+class SentenceTranslation:
+    """One sentence with one of its hypotheses, placed in the text and in its translation."""
+
+    source: SourceSentence
+    hypothesis: Hypothesis
+    decoded: Decoded
+    """The text of the hypothesis; its spans, one for each piece, index that text."""
+    target_start: int
+
+    @property
+    def target_end(self) -> int:
+        """Where it ends in the translation."""
+        return self.target_start + len(self.decoded.text)
+
+    @property
+    def target_ids(self) -> tuple[int, ...]:
+        """The pieces of the hypothesis, without its end."""
+        return self.hypothesis.tokens[: len(self.decoded.spans)]
+
+    @property
+    def target_pieces(self) -> tuple[Token, ...]:
+        """The pieces as parts of the sentence's own translation."""
+        return tokens_at(self.decoded.text, self.decoded.spans)
+
+    def alignment(self, level: Level, kind: AlignmentKind) -> Alignment:
+        """Its alignment, in coordinates of the whole text and the whole translation."""
+        pieces = piece_alignment(
+            self.hypothesis.weights, self.source.pieces, self.target_pieces, kind
+        )
+        if level == "piece":
+            aligned = pieces
+        else:
+            target_words = group_words(self.decoded.text, self.decoded.spans)
+            aligned = word_alignment(pieces, self.source.words, target_words)
+        return aligned.placed(self.source.start, self.target_start)
+
+    def log_probs(self, level: Level) -> list[float]:
+        """Log-probability of each target token of `level`: of a word, the sum of its pieces'."""
+        of_pieces = self.hypothesis.token_log_probs
+        if level == "piece":
+            return list(of_pieces[: len(self.decoded.spans)])
+        groups = group_words(self.decoded.text, self.decoded.spans)
+        return [sum(of_pieces[piece] for piece in group.pieces) for group in groups]
+
+
+@dataclass(frozen=True, slots=True)
+class TextTranslation:
+    """One translation of a text."""
+
+    source: str
+    text: str
+    sentences: tuple[SentenceTranslation, ...]
+
+    @property
+    def score(self) -> float:
+        """Sum of what the search ranked each sentence by."""
+        return sum(sentence.hypothesis.score for sentence in self.sentences)
+
+    @property
+    def log_prob(self) -> float:
+        """Log-probability of all its pieces."""
+        return sum(sentence.hypothesis.log_prob for sentence in self.sentences)
+
+    @property
+    def finished(self) -> bool:
+        """False if a sentence was cut off at its longest length."""
+        return all(sentence.hypothesis.finished for sentence in self.sentences)
+
+
+@dataclass(frozen=True, slots=True)
+class Translations:
+    """What came of one request."""
+
+    texts: list[list[TextTranslation]]
+    """For each text its n-best translations, best first."""
+    source_tokens: int
+    target_tokens: int
+    timings: Mapping[str, float]
+    """Milliseconds of each stage."""
+
+
+class Translator:
+    """Translates texts with any of the loaded models."""
+
+    def __init__(self, scheduler: Scheduler, settings: Settings) -> None:
+        self._scheduler = scheduler
+        self._settings = settings
+
+    async def translate(
+        self,
+        model: LoadedModel,
+        texts: Mapping[str, str],
+        options: SearchOptions,
+        deadline: float,
+    ) -> Translations:
+        """Translate each of `texts`, which are keyed by where they stand in the request.
+
+        `deadline` is a time of `time.monotonic`. All sentences are decoded side by side. Raises
+        InvalidInputError for a text of too many tokens, and whatever `Scheduler.submit` raises.
+        """
+        began = time.monotonic()
+        sentences = await asyncio.to_thread(self._read, model, texts)
+        read = time.monotonic()
+        requests = [
+            self._search_request(model, sentence, options)
+            for of_text in sentences
+            for sentence in of_text
+        ]
+        found = iter(await self._scheduler.submit(model.name, requests, deadline))
+        decoded = time.monotonic()
+        hypotheses = [[next(found) for _ in of_text] for of_text in sentences]
+        tokenizer = model.checkpoint.target_tokenizer
+        placed = [
+            compose_best(text, of_text, of_text_hypotheses, tokenizer, options.n_best)
+            for text, of_text, of_text_hypotheses in zip(
+                texts.values(), sentences, hypotheses, strict=True
+            )
+        ]
+        return Translations(
+            placed,
+            source_tokens=sum(len(request.source) for request in requests),
+            target_tokens=sum(
+                len(sentence.hypothesis.tokens)
+                for of_text in placed
+                for sentence in of_text[0].sentences
+            ),
+            timings={
+                "read": 1000 * (read - began),
+                "decode": 1000 * (decoded - read),
+                "compose": 1000 * (time.monotonic() - decoded),
+            },
+        )
+
+    def _read(self, model: LoadedModel, texts: Mapping[str, str]) -> list[list[SourceSentence]]:
+        tokenizer = model.checkpoint.source_tokenizer
+        sentences = [
+            read_sentences(
+                text, model.source_language, tokenizer, self._settings.max_sentence_tokens
+            )
+            for text in texts.values()
+        ]
+        self._check_tokens(dict(zip(texts, sentences, strict=True)))
+        return sentences
+
+    def _check_tokens(self, sentences: Mapping[str, Sequence[SourceSentence]]) -> None:
+        counts = {
+            pointer: sum(len(one.encoded.ids) + 1 for one in of_text)
+            for pointer, of_text in sentences.items()
+        }
+        limit = self._settings.max_text_tokens
+        errors = [
+            FieldError(
+                pointer,
+                "text_too_long",
+                f"A text may have {limit} pieces; this one has {count}. Send it in parts.",
+            )
+            for pointer, count in counts.items()
+            if count > limit
+        ]
+        total, most = sum(counts.values()), self._settings.max_request_tokens
+        if total > most and not errors:
+            message = f"The texts of a request may have {most} pieces; these have {total}."
+            errors = [FieldError("/text", "text_too_long", message)]
+        if errors:
+            raise InvalidInputError.of(errors[:20])
+
+    def _search_request(
+        self, model: LoadedModel, sentence: SourceSentence, options: SearchOptions
+    ) -> SearchRequest:
+        source = (*sentence.encoded.ids, model.checkpoint.source_tokenizer.eos_id)
+        longest = min(options.longest_target(len(source)), self._settings.max_output_tokens)
+        return SearchRequest(source, replace(options, max_length=longest))
+
+
+def compose_best(
+    text: str,
+    sentences: Sequence[SourceSentence],
+    hypotheses: Sequence[Sequence[Hypothesis]],
+    tokenizer: Tokenizer,
+    n_best: int,
+) -> list[TextTranslation]:
+    """The `n_best` best translations of a text from the n-best lists of its sentences.
+
+    A text's score is the sum of its sentences', so the best combinations of a text and one more
+    sentence are among the best combinations of the text. Cut-off hypotheses stand last, as in the
+    search.
+    """
+    beam: list[tuple[Hypothesis, ...]] = [()]
+    for of_sentence in hypotheses:
+        extended = [(*chosen, hypothesis) for chosen in beam for hypothesis in of_sentence]
+        beam = sorted(extended, key=_rank)[:n_best]
+    return [compose(text, sentences, chosen, tokenizer) for chosen in beam]
+
+
+def _rank(chosen: Sequence[Hypothesis]) -> tuple[int, float]:
+    return (
+        sum(not hypothesis.finished for hypothesis in chosen),
+        -sum(hypothesis.score for hypothesis in chosen),
+    )
+
+
+def compose(
+    text: str,
+    sentences: Sequence[SourceSentence],
+    hypotheses: Sequence[Hypothesis],
+    tokenizer: Tokenizer,
+) -> TextTranslation:
+    """Put one hypothesis for each sentence in its place; between them the text stays as it is."""
+    parts: list[str] = []
+    placed: list[SentenceTranslation] = []
+    copied = length = 0
+    for sentence, hypothesis in zip(sentences, hypotheses, strict=True):
+        ids = hypothesis.tokens[:-1] if hypothesis.finished else hypothesis.tokens
+        decoded = tokenizer.decode_with_spans(ids)
+        gap = text[copied : sentence.start]
+        placed.append(SentenceTranslation(sentence, hypothesis, decoded, length + len(gap)))
+        parts += [gap, decoded.text]
+        length += len(gap) + len(decoded.text)
+        copied = sentence.end
+    parts.append(text[copied:])
+    return TextTranslation(text, "".join(parts), tuple(placed))

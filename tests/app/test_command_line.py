@@ -1,0 +1,67 @@
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from app.__main__ import CANNOT_START, WRONG_INPUT, _welcome, commands
+from app.schemas import TranslateReply
+
+runner = CliRunner()
+
+
+@pytest.fixture
+def run(tiny_checkpoint):
+    def run_command(*arguments, **more):
+        options = ["--checkpoints", str(tiny_checkpoint)]
+        return runner.invoke(commands, ["translate", *options, *arguments], **more)
+
+    return run_command
+
+
+def test_the_translation_comes_first_and_the_heat_map_below(run):
+    result = run("--to", "fr", "Yes.", "--beam", "2")
+    alone = run("Yes.", "--beam", "2", "--format", "text")
+    assert result.exit_code == alone.exit_code == 0
+    assert result.stdout.startswith(alone.stdout)
+    assert len(result.stdout.splitlines()) > len(alone.stdout.splitlines())
+
+
+def test_the_text_is_read_from_standard_input(run):
+    given = run("Yes.", "--format", "text")
+    read = run("--format", "text", input="Yes.")
+    assert read.exit_code == 0
+    assert read.stdout == given.stdout
+
+
+def test_json_is_the_answer_of_the_api(run):
+    result = run("Yes.", "--format", "json")
+    assert TranslateReply.model_validate(json.loads(result.stdout)).model.name == "tiny"
+
+
+@pytest.mark.parametrize(
+    "arguments", [[" "], ["--to", "xx", "Yes."], ["--model", "other", "Yes."], ["x" * 3_000]]
+)
+def test_what_cannot_be_used_is_told_in_one_line(run, arguments):
+    result = run(*arguments)
+    assert result.exit_code == WRONG_INPUT
+    assert result.stderr.startswith("softalign: ")
+    assert len(result.stderr.splitlines()) == 1
+    assert not result.stdout
+
+
+def test_a_start_that_fails_is_told_in_one_line(tmp_path, monkeypatch):
+    result = runner.invoke(commands, ["translate", "--checkpoints", str(tmp_path), "Yes."])
+    assert result.exit_code == CANNOT_START
+    assert len(result.stderr.splitlines()) == 1
+    monkeypatch.setenv("SOFTALIGN_CHECKPOINT", "x")
+    result = runner.invoke(commands, ["serve"])
+    assert result.exit_code == CANNOT_START
+    assert "did you mean SOFTALIGN_CHECKPOINTS" in result.stderr
+
+
+def test_the_welcome_has_a_request_that_can_be_pasted(tiny_models):
+    welcome = _welcome("http://127.0.0.1:8000", tiny_models)
+    address, command = welcome.splitlines()
+    assert "http://127.0.0.1:8000" in address
+    body = json.loads(command.split("-d '")[1].removesuffix("'"))
+    assert body["target_lang"] == "fr"
