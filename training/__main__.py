@@ -1,14 +1,22 @@
 """The command line of the trainer: `python -m training prepare|train|evaluate`."""
 
+import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.progress import Progress
 
+from model.checkpoint import CheckpointError, load_checkpoint
+from training.cleaning import drop_empty
+from training.cleaning_report import CleaningReport
 from training.config import ConfigError
 from training.config_reader import read_config
-from training.corpus import CorpusError
+from training.corpus import CorpusError, read_pairs
+from training.evaluation import evaluate as evaluate_checkpoint
+from training.evaluation_report import print_evaluation
+from training.gold import GoldError
 from training.prepare import prepare as prepare_corpus
 from training.tokenizer_training import TokenizerTrainingError
 
@@ -22,7 +30,14 @@ console = Console(stderr=True)
 ConfigFile = Annotated[Path, typer.Argument(help="TOML file of the run.", show_default=False)]
 BAD_INPUT = 2
 """Exit status where the caller's files or settings are at fault."""
-EXPECTED = (ConfigError, CorpusError, TokenizerTrainingError, OSError)
+EXPECTED = (
+    CheckpointError,
+    ConfigError,
+    CorpusError,
+    GoldError,
+    TokenizerTrainingError,
+    OSError,
+)
 
 
 @cli.callback()
@@ -35,6 +50,47 @@ def prepare(config: ConfigFile) -> None:
     """Clean the corpus, train the tokenizer(s), and write token ids into the run folder."""
     prepared = prepare_corpus(read_config(config), console)
     console.print(f"{len(prepared.train):,} training pairs in {prepared.folder}")
+
+
+@cli.command()
+def evaluate(
+    checkpoint: Annotated[Path, typer.Option(help="Folder of the checkpoint.")],
+    pairs: Annotated[Path, typer.Option(help="TSV file: source, target and maybe origin.")],
+    gold_align: Annotated[
+        list[Path] | None, typer.Option(help="Folder of gold alignments; may be repeated.")
+    ] = None,
+    beam: Annotated[int, typer.Option(min=1, help="Width of the beam; 1 is greedy.")] = 5,
+    reverse: Annotated[
+        bool, typer.Option("--reverse", help="Swap the columns, and the sides of gold alignments.")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object on the last line.")
+    ] = False,
+    output: Annotated[Path | None, typer.Option(help="Write the translations here.")] = None,
+) -> None:
+    """Score a checkpoint: BLEU, chrF, loss, and alignment error against gold links."""
+    loaded = load_checkpoint(checkpoint)
+    report = CleaningReport()
+    kept = list(drop_empty(read_pairs((pairs,), report, reverse=reverse), report))
+    if not kept:
+        raise CorpusError(f"{pairs}: no pair with text on both sides")
+    with Progress(console=console, transient=True) as progress:
+        evaluation, translated = evaluate_checkpoint(
+            loaded,
+            kept,
+            gold_align or [],
+            beam_size=beam,
+            progress=progress,
+            reverse_gold=reverse,
+        )
+    if output is not None:
+        lines = [item.translation.replace("\n", " ") + "\n" for item in translated]
+        output.write_text("".join(lines), encoding="utf-8")
+    if report.kept < report.read:
+        console.print(report.table(str(pairs)))
+    print_evaluation(evaluation, Console(width=None if console.is_terminal else 120))
+    if as_json:
+        print(json.dumps(evaluation.as_dict()))
 
 
 def main() -> None:

@@ -4,9 +4,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
+from model.checkpoint import save_checkpoint
+from model.config import ModelConfig
+from model.seq2seq import Seq2Seq
+from model.tokenizer import Tokenizer
 from training.config import TrainingConfig
 from training.config_reader import read_config
+from training.corpus import Pair
 
 TOML = """
 run = "run"
@@ -40,3 +46,36 @@ def write_corpus(tmp_path: Path, pairs: list[tuple[str, str]]) -> Callable[[str]
         return read_config(tmp_path / "config.toml")
 
     return write
+
+
+@pytest.fixture(scope="session")
+def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory, joint_tokenizer: Tokenizer) -> Path:
+    """The folder of an untrained network over our vocabulary."""
+    torch.manual_seed(4)
+    config = ModelConfig(
+        source_vocabulary_size=joint_tokenizer.size,
+        target_vocabulary_size=joint_tokenizer.size,
+        embedding_size=8,
+        encoder_units=8,
+        decoder_units=8,
+        attention_units=8,
+    )
+    folder = tmp_path_factory.mktemp("evaluation") / "tiny"
+    save_checkpoint(
+        folder,
+        model=Seq2Seq(config),
+        source_tokenizer=joint_tokenizer,
+        target_tokenizer=joint_tokenizer,
+        source_language="en",
+        target_language="fr",
+        training={},
+        metrics={},
+        card="",
+    )
+    return folder
+
+
+@pytest.fixture(scope="session")
+def some_pairs(pairs: list[tuple[str, str]]) -> list[Pair]:
+    """Forty of our pairs, said to come from two origins in turn."""
+    return [Pair(*pair, ("book", "film")[i % 2]) for i, pair in enumerate(pairs[:40])]

@@ -1,0 +1,98 @@
+"""The command line: what it prints, and one line with status 2 for whatever is wrong."""
+
+import json
+import math
+import sys
+
+import pytest
+
+from training.__main__ import main
+
+
+@pytest.fixture
+def command(monkeypatch, capsys):
+    """Runs `python -m training` with the given arguments; gives status, output and errors."""
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["training", *map(str, arguments)])
+        with pytest.raises(SystemExit) as caught:
+            main()
+        output, errors = capsys.readouterr()
+        return caught.value.code, output, errors
+
+    return run
+
+
+def write_gold(folder):
+    folder.mkdir()
+    (folder / "src.txt").write_text("Hello , you .\nGood night .\n")
+    (folder / "tgt.txt").write_text("Bonjour , toi .\nBonne nuit .\n")
+    (folder / "gold.txt").write_text("0-0 1-1 2-2 3-3\n0-0 1-1 2-2 0p1\n")
+    return folder
+
+
+def write_pairs(path, pairs):
+    lines = (f"{pair.source}\t{pair.target}\t{pair.origin}\n" for pair in pairs)
+    path.write_text("".join(lines), "utf-8")
+    return path
+
+
+def test_evaluate_ends_with_one_json_object(command, tiny_checkpoint, some_pairs, tmp_path):
+    path = write_pairs(tmp_path / "pairs.tsv", some_pairs)
+    gold = write_gold(tmp_path / "gold")
+    status, output, _ = command(
+        *("evaluate", "--checkpoint", tiny_checkpoint, "--pairs", path, "--gold-align", gold),
+        *("--beam", 1, "--json", "--output", tmp_path / "translations.txt"),
+    )
+    assert status == 0
+    values = json.loads(output.splitlines()[-1])
+    assert {"bleu", "bleu_lowercase", "chrf", "signature", "loss", "seconds"} <= values.keys()
+    assert values["sentences"] == 40
+    assert values["perplexity"] == pytest.approx(math.exp(values["loss"]))
+    assert {"aer", "precision", "recall", "threshold", "shift"} <= values.keys()
+    assert 0 <= values["aer"] <= 100
+    assert {row["shift"] for row in values["gold"][str(gold)]["rows"]} == {-1, 0, 1}
+    assert (tmp_path / "translations.txt").read_text("utf-8").count("\n") == 40
+    assert "book" in output
+
+
+def test_evaluate_names_what_is_wrong_in_one_line(command, tiny_checkpoint, tmp_path):
+    pairs = tmp_path / "pairs.tsv"
+    pairs.write_text("a\tb\n")
+    for arguments, message in (
+        (("--checkpoint", tmp_path, "--pairs", pairs), "manifest.json: missing"),
+        (("--checkpoint", tiny_checkpoint, "--pairs", tmp_path / "absent.tsv"), "No such file"),
+        (
+            ("--checkpoint", tiny_checkpoint, "--pairs", pairs, "--gold-align", tmp_path),
+            "src.txt",
+        ),
+    ):
+        status, _, errors = command("evaluate", *arguments)
+        assert status == 2
+        assert message in errors.replace("\n", "")
+
+
+def test_evaluate_refuses_pairs_without_text(command, tiny_checkpoint, tmp_path):
+    (tmp_path / "pairs.tsv").write_text("\tb\n")
+    status, _, errors = command(
+        "evaluate", "--checkpoint", tiny_checkpoint, "--pairs", tmp_path / "pairs.tsv"
+    )
+    assert status == 2
+    assert "no pair with text on both sides" in errors.replace("\n", "")
+
+
+def test_prepare_prints_the_account_and_the_folder(command, write_corpus, tmp_path):
+    write_corpus()
+    status, _, errors = command("prepare", tmp_path / "config.toml")
+    assert status == 0
+    assert "Training pairs" in errors
+    assert (tmp_path / "run" / "prepared" / "manifest.json").exists()
+
+
+def test_a_misspelt_key_is_one_line_with_the_right_one(command, write_corpus, tmp_path):
+    write_corpus()
+    with (tmp_path / "config.toml").open("a") as file:
+        file.write("sede = 3\n")
+    status, _, errors = command("prepare", tmp_path / "config.toml")
+    assert status == 2
+    assert "did you mean 'seed'?" in errors.replace("\n", "")

@@ -1,0 +1,227 @@
+"""Measures a finished checkpoint: translation scores, loss, and alignments against gold links."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.progress import Progress
+
+from model.batch import pad_sentences
+from model.checkpoint import Checkpoint
+from model.hypothesis import SearchOptions
+from model.search import beam_search
+from training.corpus import Pair
+from training.gold import (
+    AlignmentRow,
+    best_row,
+    best_shift,
+    read_gold,
+    score_alignments,
+    word_weights,
+)
+from training.metrics import TranslationScores, perplexity, score_translations
+
+ROWS = 32
+"""Sentences that are decoded side by side."""
+
+
+@dataclass(frozen=True, slots=True)
+class Translated:
+    """One pair with what the model made of it."""
+
+    pair: Pair
+    translation: str
+    log_prob: float
+    """Of the reference, EOS included, in nats."""
+    tokens: int
+    """Tokens of the reference, EOS included."""
+
+
+@dataclass(frozen=True, slots=True)
+class CorpusScores:
+    """The figures of some pairs."""
+
+    sentences: int
+    loss: float
+    """Mean negative log-likelihood of a reference token, EOS included, in nats."""
+    scores: TranslationScores
+
+    def as_dict(self) -> dict[str, Any]:
+        """Flat plain values."""
+        return {
+            "sentences": self.sentences,
+            **asdict(self.scores),
+            "loss": self.loss,
+            "perplexity": perplexity(self.loss),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """All figures of one evaluation."""
+
+    overall: CorpusScores
+    by_origin: dict[str, CorpusScores]
+    """By the third column of the pairs; empty where there is none."""
+    seconds: float
+    """Time spent translating."""
+    beam_size: int
+    digest: str
+    """Which checkpoint this was."""
+    gold: dict[str, list[AlignmentRow]]
+    """Every way to make links, by gold folder."""
+    pooled_gold: list[AlignmentRow]
+    """The same over the sentences of all folders; empty without any."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for JSON; see `docs/training.md`."""
+        values = {
+            **self.overall.as_dict(),
+            "seconds": self.seconds,
+            "beam_size": self.beam_size,
+            "checkpoint": self.digest,
+        }
+        if self.by_origin:
+            values["by_origin"] = {
+                origin: scores.as_dict() for origin, scores in self.by_origin.items()
+            }
+        if self.pooled_gold:
+            values |= _alignment_summary(self.pooled_gold)
+            values["gold"] = {
+                folder: {**_alignment_summary(rows), "rows": list(map(_alignment_row, rows))}
+                for folder, rows in self.gold.items()
+            }
+        return values
+
+
+def evaluate(
+    checkpoint: Checkpoint,
+    pairs: Sequence[Pair],
+    gold_folders: Sequence[Path],
+    *,
+    beam_size: int,
+    progress: Progress,
+    reverse_gold: bool = False,
+) -> tuple[Evaluation, list[Translated]]:
+    """Translate and score all pairs, then align and score all gold folders.
+
+    Gold folders are read first, so that a broken one costs no translation. Raises GoldError, or
+    ValueError if there is no pair or gold is given for a model without attention.
+    """
+    gold = {str(folder): read_gold(folder, reverse=reverse_gold) for folder in gold_folders}
+    if gold and checkpoint.manifest.config.attention == "none":
+        raise ValueError("the model has no attention, so there is nothing to align with")
+    started = time.perf_counter()
+    translations = _translations(checkpoint, pairs, beam_size, progress)
+    seconds = time.perf_counter() - started
+    translated = _with_likelihoods(checkpoint, pairs, translations, progress)
+    weights = {
+        folder: list(
+            progress.track(
+                word_weights(checkpoint, sentences), len(sentences), description="Aligning"
+            )
+        )
+        for folder, sentences in gold.items()
+    }
+    evaluation = Evaluation(
+        overall=_scores(translated),
+        by_origin=_by_origin(translated),
+        seconds=seconds,
+        beam_size=beam_size,
+        digest=checkpoint.digest,
+        gold={folder: score_alignments(gold[folder], weights[folder]) for folder in gold},
+        pooled_gold=score_alignments(
+            list(chain.from_iterable(gold.values())), list(chain.from_iterable(weights.values()))
+        )
+        if gold
+        else [],
+    )
+    return evaluation, translated
+
+
+def _translations(
+    checkpoint: Checkpoint, pairs: Sequence[Pair], beam_size: int, progress: Progress
+) -> list[str]:
+    tokenizer = checkpoint.source_tokenizer
+    ids = [[*tokenizer.encode(pair.source), tokenizer.eos_id] for pair in pairs]
+    order = sorted(range(len(ids)), key=lambda index: len(ids[index]))
+    options = SearchOptions(beam_size=beam_size)
+    translations = [""] * len(ids)
+    task = progress.add_task("Translating", total=len(ids))
+    for begin in range(0, len(order), ROWS):
+        rows = order[begin : begin + ROWS]
+        batch = pad_sentences([ids[row] for row in rows], tokenizer.pad_id)
+        for row, best in zip(rows, beam_search(checkpoint.model, batch, options), strict=True):
+            translations[row] = checkpoint.target_tokenizer.decode(best[0].tokens)
+        progress.advance(task, len(rows))
+    return translations
+
+
+@torch.inference_mode()
+def _with_likelihoods(
+    checkpoint: Checkpoint,
+    pairs: Sequence[Pair],
+    translations: Sequence[str],
+    progress: Progress,
+) -> list[Translated]:
+    source, target = checkpoint.source_tokenizer, checkpoint.target_tokenizer
+    sources = [[*source.encode(pair.source), source.eos_id] for pair in pairs]
+    targets = [[*target.encode(pair.target), target.eos_id] for pair in pairs]
+    order = sorted(range(len(pairs)), key=lambda index: len(targets[index]))
+    log_probs = [0.0] * len(pairs)
+    task = progress.add_task("Scoring", total=len(pairs))
+    for begin in range(0, len(order), ROWS):
+        rows = order[begin : begin + ROWS]
+        batch = pad_sentences([sources[row] for row in rows], source.pad_id)
+        wanted = pad_sentences([targets[row] for row in rows], target.pad_id).ids
+        inputs = torch.cat([torch.full_like(wanted[:, :1], target.bos_id), wanted[:, :-1]], dim=1)
+        logits = checkpoint.model(batch.ids, batch.lengths, inputs).logits
+        token_log_probs = logits.log_softmax(-1).gather(-1, wanted[..., None])[..., 0]
+        sums = (token_log_probs * (wanted != target.pad_id)).double().sum(dim=1)
+        for row, log_prob in zip(rows, sums.tolist(), strict=True):
+            log_probs[row] = log_prob
+        progress.advance(task, len(rows))
+    return [
+        Translated(pair, translation, log_prob, len(ids))
+        for pair, translation, log_prob, ids in zip(
+            pairs, translations, log_probs, targets, strict=True
+        )
+    ]
+
+
+def _scores(translated: Sequence[Translated]) -> CorpusScores:
+    scores = score_translations(
+        [item.translation for item in translated], [item.pair.target for item in translated]
+    )
+    log_prob = sum(item.log_prob for item in translated)
+    return CorpusScores(
+        len(translated), -log_prob / sum(item.tokens for item in translated), scores
+    )
+
+
+def _by_origin(translated: Sequence[Translated]) -> dict[str, CorpusScores]:
+    origins = sorted({item.pair.origin for item in translated})
+    if origins == [""]:
+        return {}
+    return {
+        origin: _scores([item for item in translated if item.pair.origin == origin])
+        for origin in origins
+    }
+
+
+def _alignment_summary(rows: Sequence[AlignmentRow]) -> dict[str, Any]:
+    """The best row at shift 0, but `shift` is the one that won: anything but 0 is a defect."""
+    return _alignment_row(best_row(rows)) | {"shift": best_shift(rows)}
+
+
+def _alignment_row(row: AlignmentRow) -> dict[str, Any]:
+    return {
+        "rule": row.rule,
+        "threshold": row.threshold,
+        "shift": row.shift,
+        **{name: 100 * value for name, value in asdict(row.scores).items()},
+    }

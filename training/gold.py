@@ -1,0 +1,225 @@
+"""Attention measured against word alignments that people made (Och & Ney 2003)."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from model.alignment import (
+    AlignmentScores,
+    GoldLinks,
+    Pair,
+    alignment_error_rate,
+    links,
+    piece_alignment,
+    word_alignment,
+)
+from model.batch import pad_sentences
+from model.checkpoint import Checkpoint
+from model.forced import forced
+from model.pharaoh import from_pharaoh
+from model.tokenizer import Encoded, Tokenizer
+from model.words import Token, group_pieces, tokens_at
+
+Rule = Literal["argmax", "threshold", "links"]
+"""`argmax`: the heaviest source word of each target word. `threshold`: every weight that reaches
+it, and nothing else. `links`: both together, which is what the service calls links."""
+
+THRESHOLDS = tuple(number / 20 for number in range(2, 19))
+SHIFTS = (-1, 0, 1)
+"""Target tokens by which rows are moved. Any but 0 must score worse; if not, weights and tokens
+are out of step, the classical mistake of attention alignments."""
+ROWS = 32
+"""Sentences that are decoded side by side."""
+FILES = ("src.txt", "tgt.txt", "gold.txt")
+
+
+class GoldError(ValueError):
+    """A folder of gold alignments that cannot be used; names file and line."""
+
+
+@dataclass(frozen=True, slots=True)
+class GoldSentence:
+    """A sentence pair, tokenised by white space, and what annotators linked in it."""
+
+    source: str
+    target: str
+    links: GoldLinks
+
+
+@dataclass(frozen=True, slots=True)
+class AlignmentRow:
+    """Scores of one way to turn weights into links."""
+
+    rule: Rule
+    threshold: float | None
+    """None for `argmax`."""
+    shift: int
+    scores: AlignmentScores
+
+
+@dataclass(frozen=True, slots=True)
+class WordWeights:
+    """The attention of one sentence between words, for each shift."""
+
+    weights: dict[int, Float[Tensor, "T S"]]
+    source_words: tuple[tuple[int, ...], ...]
+    """Which white-space words each column stands for; nearly always one."""
+    target_words: tuple[tuple[int, ...], ...]
+
+
+def read_gold(folder: Path, *, reverse: bool = False) -> list[GoldSentence]:
+    """Read `src.txt`, `tgt.txt` and `gold.txt`; `reverse` swaps the sides.
+
+    A line of `gold.txt` holds zero-based word indices, `i-j` for a sure link and `ipj` for a
+    possible one. Raises GoldError naming file and line.
+    """
+    source, target, gold = (_lines(folder / name) for name in FILES)
+    if not len(source) == len(target) == len(gold):
+        counts = ", ".join(
+            f"{name} {len(lines)}"
+            for name, lines in zip(FILES, (source, target, gold), strict=True)
+        )
+        raise GoldError(f"{folder}: the files differ in lines: {counts}")
+    sentences = []
+    for number, (one, other, line) in enumerate(zip(source, target, gold, strict=True), start=1):
+        try:
+            gold_links = from_pharaoh(line)
+            _check_range(gold_links, len(one.split()), len(other.split()))
+        except ValueError as error:
+            raise GoldError(f"{folder / FILES[2]}:{number}: {error}") from error
+        sentence = GoldSentence(one, other, gold_links)
+        sentences.append(_swapped(sentence) if reverse else sentence)
+    return sentences
+
+
+def word_weights(
+    checkpoint: Checkpoint, sentences: Sequence[GoldSentence]
+) -> Iterator[WordWeights]:
+    """Attention of the gold targets under teacher forcing, merged from pieces to words.
+
+    In the order of `sentences`. Raises ValueError if the model has no attention.
+    """
+    if checkpoint.manifest.config.attention == "none":
+        raise ValueError("the model has no attention, so there is nothing to align with")
+    for begin in range(0, len(sentences), ROWS):
+        batch = sentences[begin : begin + ROWS]
+        sources = [checkpoint.source_tokenizer.encode_with_spans(pair.source) for pair in batch]
+        targets = [checkpoint.target_tokenizer.encode_with_spans(pair.target) for pair in batch]
+        hypotheses = forced(
+            checkpoint.model,
+            pad_sentences(
+                _ended(sources, checkpoint.source_tokenizer), checkpoint.source_tokenizer.pad_id
+            ),
+            _ended(targets, checkpoint.target_tokenizer),
+        )
+        for pair, source, target, hypothesis in zip(
+            batch, sources, targets, hypotheses, strict=True
+        ):
+            yield _merged(pair, source, target, hypothesis.weights)
+
+
+def shifted(weights: Float[Tensor, "T S"], shift: int) -> Float[Tensor, "T S"]:
+    """Give target token i the row of token i + shift; the rows at the rim are repeated."""
+    last = weights.shape[0] - 1
+    return weights[(torch.arange(last + 1) + shift).clamp(0, last)]
+
+
+def score_alignments(
+    sentences: Sequence[GoldSentence], weights: Sequence[WordWeights]
+) -> list[AlignmentRow]:
+    """Score every rule, threshold and shift over all sentences."""
+    gold = [sentence.links for sentence in sentences]
+    rows = []
+    for shift in SHIFTS:
+        heaviest = [_in_words(_argmax(item.weights[shift]), item) for item in weights]
+        rows.append(AlignmentRow("argmax", None, shift, alignment_error_rate(heaviest, gold)))
+        for threshold in THRESHOLDS:
+            above = [_in_words(_above(item.weights[shift], threshold), item) for item in weights]
+            both = [one | other for one, other in zip(heaviest, above, strict=True)]
+            rows += [
+                AlignmentRow("threshold", threshold, shift, alignment_error_rate(above, gold)),
+                AlignmentRow("links", threshold, shift, alignment_error_rate(both, gold)),
+            ]
+    return rows
+
+
+def best_row(rows: Sequence[AlignmentRow], shift: int = 0) -> AlignmentRow:
+    """The row of this shift with the lowest error; the earliest of equals."""
+    return min((row for row in rows if row.shift == shift), key=lambda row: row.scores.aer)
+
+
+def best_shift(rows: Sequence[AlignmentRow]) -> int:
+    """The shift whose best row has the lowest error; 0 unless weights are out of step."""
+    return min(SHIFTS, key=lambda shift: (best_row(rows, shift).scores.aer, abs(shift)))
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise GoldError(f"{path}: {error}") from error
+    return text.removesuffix("\n").split("\n")
+
+
+def _check_range(gold: GoldLinks, source_words: int, target_words: int) -> None:
+    for source, target in sorted(gold.possible):
+        if source >= source_words or target >= target_words:
+            raise ValueError(
+                f"link {source}-{target} lies outside the {source_words} source and "
+                f"{target_words} target words"
+            )
+
+
+def _swapped(sentence: GoldSentence) -> GoldSentence:
+    sure, possible = (
+        frozenset((target, source) for source, target in pairs)
+        for pairs in (sentence.links.sure, sentence.links.possible)
+    )
+    return GoldSentence(sentence.target, sentence.source, GoldLinks(sure, possible))
+
+
+def _ended(sentences: Sequence[Encoded], tokenizer: Tokenizer) -> list[list[int]]:
+    return [[*sentence.ids, tokenizer.eos_id] for sentence in sentences]
+
+
+def _merged(
+    pair: GoldSentence, source: Encoded, target: Encoded, weights: Float[Tensor, "T S"]
+) -> WordWeights:
+    columns = group_pieces(pair.source, _white_space_words(pair.source), source.spans)
+    rows = group_pieces(pair.target, _white_space_words(pair.target), target.spans)
+    source_pieces = tokens_at(pair.source, source.spans)
+    target_pieces = tokens_at(pair.target, target.spans)
+    by_shift = {}
+    for shift in SHIFTS:
+        pieces = piece_alignment(shifted(weights, shift), source_pieces, target_pieces, "attention")
+        by_shift[shift] = word_alignment(pieces, columns, rows).weights
+    return WordWeights(
+        by_shift, tuple(group.words for group in columns), tuple(group.words for group in rows)
+    )
+
+
+def _white_space_words(text: str) -> list[Token]:
+    return [Token(match[0], *match.span()) for match in re.finditer(r"\S+", text)]
+
+
+def _argmax(weights: Float[Tensor, "T S"]) -> set[Pair]:
+    return {(link.source, link.target) for link in links(weights)}
+
+
+def _above(weights: Float[Tensor, "T S"], threshold: float) -> set[Pair]:
+    return {(source, target) for target, source in (weights >= threshold).nonzero().tolist()}
+
+
+def _in_words(pairs: set[Pair], item: WordWeights) -> set[Pair]:
+    return {
+        pair
+        for source, target in pairs
+        for pair in product(item.source_words[source], item.target_words[target])
+    }
