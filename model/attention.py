@@ -44,9 +44,9 @@ class Memory:
             torch.cat([first.mask, second.mask]),
         )
 
-    def narrow(self, positions: int) -> "Memory":
-        """The memory without what stands behind so many source positions, all of it padding."""
-        return self._resized(min(positions, self.mask.shape[1]))
+    def keep(self, sentences: Int[Tensor, " B"], positions: int) -> "Memory":
+        """The memory of these sentences alone, without the padding behind so many positions."""
+        return self.select(sentences)._resized(min(positions, self.mask.shape[1]))
 
     def _resized(self, positions: int) -> "Memory":
         behind = positions - self.mask.shape[1]

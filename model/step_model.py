@@ -16,9 +16,9 @@ class SourceMemory(Protocol):
     """What a network remembers of B source sentences; only the network itself looks inside."""
 
     def select(self: Own, rows: Int[Tensor, " R"]) -> Own:
-        """The memory of these sentences in this order, repeats allowed (once for each hypothesis).
+        """The memory as rows of these sentences (ascending) attend to it in `StepModel.step`.
 
-        A network is free to note the order and copy nothing.
+        A network is free to note whose row each is and copy nothing.
         """
         ...
 
@@ -26,8 +26,11 @@ class SourceMemory(Protocol):
         """The memory of these and then the other's sentences, padded to the longer source."""
         ...
 
-    def narrow(self: Own, positions: int) -> Own:
-        """The memory without what stands behind so many source positions, which is padding."""
+    def keep(self: Own, sentences: Int[Tensor, " B"], positions: int) -> Own:
+        """The memory of these sentences alone, cut behind so many positions: the rest is padding.
+
+        What the others took is free afterwards.
+        """
         ...
 
 

@@ -11,6 +11,12 @@ from model.hypothesis import Ending, SearchOptions, best_first, length_penalty
 from model.step_model import M
 from model.trellis import ROOT
 
+LARGEST_SHARE_LEFT = 0.75
+"""Share of the stored sentences still live at which the memory of the others is let go.
+
+Earlier copies more often; later attends to more sentences that are no longer there.
+"""
+
 
 @dataclass(slots=True)
 class Sentence:
@@ -180,7 +186,7 @@ class Table(Generic[M]):
         self.columns = self.columns.select(kept)
         self.sentences = [self.sentences[index] for index in kept.nonzero()[:, 0].tolist()]
         self._attended = None
-        if 2 * len(self.sentences) <= self._stored:
+        if len(self.sentences) <= LARGEST_SHARE_LEFT * self._stored:
             self._compact()
 
     def settled(self) -> Bool[Tensor, " B"]:
@@ -201,7 +207,7 @@ class Table(Generic[M]):
         if count == self._stored or count == 0:
             return
         longest = max(sentence.source_length for sentence in self.sentences)
-        self._memory = self._memory.select(self.columns.memory).narrow(longest)
+        self._memory = self._memory.keep(self.columns.memory, longest)
         places = torch.arange(count, device=self.columns.memory.device)
         self.columns = replace(self.columns, memory=places)
         self._stored = count

@@ -1,0 +1,131 @@
+"""The network as it is served: the reference's function and weights, arranged for speed.
+
+What differs from `Seq2Seq`, and why the result does not (`docs/performance.md` has the figures):
+
+- products of embeddings with the matrices that read them are tables, computed when the model loads;
+- the context is never multiplied: annotations are, once a sentence (`model/fast_attention.py`);
+- matrices that read the same vector are one matrix: the conditional query W_a with the second
+  cell's recurrence, the paper's query with the only cell's;
+- weights are packed for the processor, in bfloat16 where it has that (`model/packed.py`).
+
+The cells' own equations are the reference's (`RecurrentCell.combine`), in float32.
+"""
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from model.attention import AdditiveAttention
+from model.batch import length_mask
+from model.decoder import Decoder, Step
+from model.fast_attention import FastAttention, FastMemory, RowGrid, exponential
+from model.fast_encoder import FastEncoder
+from model.packed import PackedLinear, serving_dtype
+from model.seq2seq import Seq2Seq, summary
+
+
+class FastSeq2Seq:
+    """A `StepModel` that computes what `model` computes; later changes of `model` do not reach it.
+
+    `dtype` is the precision of the products; by default bfloat16 where the processor has it.
+    """
+
+    @torch.inference_mode()
+    def __init__(self, model: Seq2Seq, dtype: torch.dtype | None = None) -> None:
+        decoder, config = model.decoder, model.config
+        self.config = config
+        self._device = model.output.weight.device
+        self.dtype = dtype or serving_dtype(self._device)
+        scale = config.embedding_size**0.5
+        source_embeddings = model.source_embedding.weight * scale
+        target_embeddings = model.target_embedding.weight * scale
+        self._encoder = FastEncoder(model.encoder, source_embeddings, self.dtype)
+        self._bridge = self._packed(decoder.bridge)
+        self._cell, self._context_cell = decoder.cell, decoder.context_cell
+        self._gates_size = decoder.cell.gates_size
+        self._query_size = config.attention_units if config.attention == "additive" else 0
+        self._tokens = torch.cat(
+            [decoder.cell.project(target_embeddings), decoder.readout_input(target_embeddings)], 1
+        ).to(self.dtype)
+        """Gates and readout share of every last token, side by side (V, G + D)."""
+        self._attention = (
+            FastAttention(decoder.attention.energy.weight)
+            if isinstance(decoder.attention, AdditiveAttention)
+            else None
+        )
+        self._memory = self._packed(*memory_readers(decoder))
+        self._recurrent = self._packed(decoder.cell.recurrent)
+        self._queries = self._packed(*query_readers(decoder))
+        self._readout = self._packed(decoder.readout_state)
+        self._output = self._packed(model.output)
+
+    def _packed(self, *layers: nn.Linear) -> PackedLinear:
+        """Layers that read the same vector, as one."""
+        weight = torch.cat(tuple(layer.weight for layer in layers))
+        biases = [
+            layer.weight.new_zeros(layer.out_features) if layer.bias is None else layer.bias
+            for layer in layers
+        ]
+        return PackedLinear(weight, torch.cat(tuple(biases)), self.dtype)
+
+    @torch.inference_mode()
+    def encode(
+        self, source: Int[Tensor, "B S"], lengths: Int[Tensor, " B"]
+    ) -> tuple[FastMemory, Float[Tensor, "B Z"]]:
+        """Read B sentences, each ended by EOS; gives their memory and the decoder's s_0."""
+        annotations = self._encoder(source, lengths)
+        first = annotations[:, 0, self.config.encoder_units :]
+        state = torch.tanh(self._bridge(first).float())
+        mask = length_mask(lengths, source.shape[1])
+        if self._attention is None:
+            annotations, mask = summary(annotations, lengths), mask[:, :1]
+        products = self._memory(annotations.flatten(0, 1)).view(*mask.shape, -1)
+        keys, values = products.tensor_split([self._query_size], dim=2)
+        bias = torch.zeros(mask.shape, device=mask.device).masked_fill(~mask, -torch.inf)
+        grid = RowGrid(mask.shape[0], 1, None)
+        return FastMemory(exponential(keys), values.contiguous(), bias, grid), state
+
+    @torch.inference_mode()
+    def step(
+        self, inputs: Int[Tensor, " R"], state: Float[Tensor, "R Z"], memory: FastMemory
+    ) -> Step:
+        """One free-running step of R rows, given the last token of each."""
+        looked_up = self._tokens.index_select(0, inputs).float()
+        gates, embedded = looked_up.tensor_split([self._gates_size], dim=1)
+        cell = self._cell
+        if self._context_cell is not None:
+            state = cell.combine(gates, self._recurrent(cell.output(state)).float(), state)
+            cell = self._context_cell
+        products = self._queries(cell.output(state))
+        query, recurrent = products.tensor_split([self._query_size], dim=1)
+        weights, context = self._attend(query, memory)
+        context_gates, context_readout = context.float().tensor_split([self._gates_size], dim=1)
+        projected = context_gates if self._context_cell is not None else gates + context_gates
+        state = cell.combine(projected, recurrent.float(), state)
+        readout = self._readout(cell.output(state)).float() + embedded + context_readout
+        return Step(self._output(readout.tanh_()), state, weights)
+
+    def _attend(
+        self, query: Float[Tensor, "R A"], memory: FastMemory
+    ) -> tuple[Float[Tensor, "R W"], Float[Tensor, "R C"]]:
+        if self._attention is None:
+            return query.new_zeros(query.shape[0], 0, dtype=torch.float32), memory.fixed_context()
+        return self._attention(query, memory)
+
+
+def memory_readers(decoder: Decoder) -> list[nn.Linear]:
+    """The layers that read annotations: keys, then gates and readout, which read the context."""
+    gates = decoder.context_cell.input if decoder.context_cell else decoder.context_gates
+    assert gates is not None
+    readers = [gates, decoder.readout_context]
+    if isinstance(decoder.attention, AdditiveAttention):
+        readers.insert(0, decoder.attention.key)
+    return readers
+
+
+def query_readers(decoder: Decoder) -> list[nn.Linear]:
+    """The layers that read the state which queries: the query, and the recurrence that follows."""
+    cell = decoder.context_cell or decoder.cell
+    if isinstance(decoder.attention, AdditiveAttention):
+        return [decoder.attention.query, cell.recurrent]
+    return [cell.recurrent]

@@ -1,0 +1,104 @@
+"""The fast network computes the reference's function, and every row of it for itself."""
+
+import pytest
+import torch
+
+from model.batch import pad_sentences
+from model.config import ModelConfig
+from model.fast_seq2seq import FastSeq2Seq
+from model.forced import forced
+from model.hypothesis import SearchOptions
+from model.search import BeamSearch, SearchRequest, beam_search
+from model.seq2seq import Seq2Seq
+
+PAD, EOS = 0, 3
+VARIANTS = [
+    {"cell": cell, "attention": attention, "attention_query": query}
+    for cell in ("gru", "lstm", "rnn")
+    for attention in ("additive", "none")
+    for query in ("conditional", "previous")
+]
+SEPARATE = {"share_embeddings": False, "tie_output": False}
+SOURCES = [(5, 6, 7, 8, 9, EOS), (4, EOS), (10, 9, 8, EOS), (6, 6, 5, 11, 4, 7, 8, 9, EOS)]
+
+
+def reference(vocabulary=40, units=32, **choices):
+    torch.manual_seed(5)
+    config = ModelConfig(
+        source_vocabulary_size=vocabulary,
+        target_vocabulary_size=vocabulary,
+        embedding_size=units,
+        encoder_units=units,
+        decoder_units=units,
+        attention_units=units,
+        **choices,
+    )
+    model = Seq2Seq(config).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(1.5)
+    return model
+
+
+def assert_same(found, expected, tolerance):
+    for one, other in zip(found, expected, strict=True):
+        assert [h.tokens for h in one] == [h.tokens for h in other]
+        for mine, theirs in zip(one, other, strict=True):
+            torch.testing.assert_close(mine.weights, theirs.weights, atol=tolerance, rtol=0)
+            assert mine.score == pytest.approx(theirs.score, abs=1e-4)
+
+
+@pytest.mark.parametrize("choices", [*VARIANTS, SEPARATE])
+def test_float32_equals_the_reference(choices):
+    model = reference(**choices)
+    batch = pad_sentences(SOURCES, PAD)
+    options = SearchOptions(beam_size=4, n_best=4, max_length=12)
+    expected = beam_search(model, batch, options)
+    found = beam_search(FastSeq2Seq(model, torch.float32), batch, options)
+    assert_same(found, expected, 1e-5)
+
+
+@pytest.mark.parametrize("choices", [*VARIANTS, SEPARATE])
+def test_bfloat16_stays_close_to_the_reference(choices):
+    model = reference(**choices)
+    batch = pad_sentences(SOURCES, PAD)
+    targets = [[7, 8, 9, EOS], [5, 5, EOS], [30, 31, 32, 33, EOS], [EOS]]
+    exact = forced(model, batch, targets)
+    rounded = forced(FastSeq2Seq(model, torch.bfloat16), batch, targets)
+    for one, other in zip(rounded, exact, strict=True):
+        torch.testing.assert_close(one.weights, other.weights, atol=2e-2, rtol=0)
+        assert one.token_log_probs == pytest.approx(other.token_log_probs, abs=0.1)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("query", ["conditional", "previous"])
+def test_company_changes_nothing(dtype, query):
+    fast = FastSeq2Seq(reference(units=64, vocabulary=200, attention_query=query), dtype)
+    mixed = [
+        SearchOptions(beam_size=1, max_length=9),
+        SearchOptions(beam_size=8, n_best=8, coverage_penalty=0.2, max_length=15),
+        SearchOptions(beam_size=3, n_best=2, max_length=12),
+        SearchOptions(beam_size=5, n_best=3, max_length=12),
+    ]
+    alone = [
+        beam_search(fast, pad_sentences([source], PAD), options)[0]
+        for source, options in zip(SOURCES, mixed, strict=True)
+    ]
+    table, slots, results = BeamSearch(fast), [], {}
+    for source, options in zip(SOURCES, mixed, strict=True):
+        slots += table.admit([SearchRequest(source, options)])
+        results |= {event.slot: event.hypotheses for event in table.step()}
+    while len(table):
+        results |= {event.slot: event.hypotheses for event in table.step()}
+    assert_same([results[slot] for slot in slots], alone, 1e-5)
+
+
+def test_later_training_does_not_reach_it():
+    model = reference()
+    batch = pad_sentences(SOURCES, PAD)
+    fast = FastSeq2Seq(model, torch.float32)
+    before = beam_search(fast, batch, SearchOptions(max_length=8))
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.zero_()
+    assert_same(beam_search(fast, batch, SearchOptions(max_length=8)), before, 0.0)
