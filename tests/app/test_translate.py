@@ -8,6 +8,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from app.schemas import TranslateReply
+from app.settings import Settings
 
 pytestmark = pytest.mark.anyio
 
@@ -193,6 +194,17 @@ async def test_offsets_slice_in_the_asked_encoding(client, encoding, codec, unit
     for segment in translation["segments"]:
         span = segment["target"]
         out[span["start"] * unit : span["end"] * unit].decode(codec)
+
+
+@pytest.mark.parametrize("settings", [Settings(max_sentence_tokens=8)])
+async def test_a_long_sentence_is_translated_in_parts_that_are_reported(client):
+    text = "The cat sleeps on the sofa and the dog on the floor of the kitchen."
+    translation = await translate_one(client, text)
+    assert len(translation["segments"]) > 1
+    assert all(segment["split"] for segment in translation["segments"])
+    assert target_gaps(translation) == source_gaps(text, translation)
+    for matrix in translation["alignment"]["segments"]:
+        check_matrix(matrix, text, translation["text"])
 
 
 async def test_two_levels_come_side_by_side(client):
