@@ -174,8 +174,8 @@ class TrainerConfig:
 class ValidationConfig:
     """What is measured besides the loss while training goes on."""
 
-    max_pairs: int | None = 500
-    """Pairs that are translated for BLEU and chrF, from the top of the file; None for all."""
+    max_pairs: int = 500
+    """Pairs that are translated for BLEU and chrF, from the top of the file; 0 for all."""
     beam_size: int = 5
     """Width of the beam they are translated with; 1 is greedy and quickest."""
     samples: int = 3
@@ -186,8 +186,7 @@ class ValidationConfig:
     def __post_init__(self) -> None:
         _require(self.beam_size >= 1, "beam_size", self.beam_size, "at least 1")
         _require(self.samples >= 0, "samples", self.samples, "at least 0")
-        value = self.max_pairs
-        _require(value is None or value >= 1, "max_pairs", value, "at least 1")
+        _require(self.max_pairs >= 0, "max_pairs", self.max_pairs, "at least 0")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

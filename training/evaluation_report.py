@@ -7,7 +7,7 @@ from rich.panel import Panel
 from rich.table import Table
 
 from training.evaluation import CorpusScores, Evaluation
-from training.gold import SHIFTS, AlignmentRow, best_row, best_shift
+from training.gold import SHIFTS, THRESHOLDS, AlignmentRow, best_row, best_shift
 from training.metrics import perplexity
 
 
@@ -19,7 +19,8 @@ def print_evaluation(evaluation: Evaluation, console: Console) -> None:
         f"{overall.sentences} sentences translated in {evaluation.seconds:.1f} s "
         f"({overall.sentences / evaluation.seconds:.1f} a second), beam {evaluation.beam_size}"
     )
-    console.print(f"BLEU {overall.scores.signature}", f"chrF {overall.scores.chrf_signature}")
+    console.print(f"BLEU {overall.scores.signature}")
+    console.print(f"chrF {overall.scores.chrf_signature}")
     for folder, rows in evaluation.gold.items():
         console.print(_alignment_table(folder, rows))
         if (shift := best_shift(rows)) != 0:
@@ -59,26 +60,37 @@ def _add_scores(table: Table, name: str, corpus: CorpusScores) -> None:
 
 
 def _alignment_table(folder: str, rows: Sequence[AlignmentRow]) -> Table:
-    """At shift 0 argmax and all thresholds; at the others only what shows that they are worse."""
-    table = Table("links", "shift", "AER", "precision", "recall", title=folder)
+    """The threshold sweep where attention stands; of the other shifts only the best row."""
+    table = Table("threshold", "shift", *("AER", "precision", "recall") * 2, title=folder)
     for column in table.columns[1:]:
         column.justify = "right"
+    table.caption = "Left: weights that reach the threshold. Right: these and the argmax."
+    by_key = {(row.rule, row.threshold, row.shift): row for row in rows}
     best = best_row(rows)
-    for row in rows:
-        if row.shift == 0:
-            _add_alignment(table, row, "bold" if row == best else "")
+    table.add_row("none", "0", "", "", "", *_figures(by_key["argmax", None, 0], best))
+    for threshold in THRESHOLDS:
+        table.add_row(
+            f"{threshold}",
+            "0",
+            *_figures(by_key["threshold", threshold, 0], best),
+            *_figures(by_key["links", threshold, 0], best),
+        )
     for shift in SHIFTS:
         if shift != 0:
-            _add_alignment(table, best_row(rows, shift), "dim")
+            moved = best_row(rows, shift)
+            gap = () if moved.rule == "threshold" else ("", "", "")
+            table.add_row(
+                str(moved.threshold or "none"),
+                f"{shift:+d}",
+                *gap,
+                *_figures(moved, best),
+                style="dim",
+            )
     return table
 
 
-def _add_alignment(table: Table, row: AlignmentRow, style: str) -> None:
-    name = {"argmax": "argmax", "threshold": "weight ≥ {}", "links": "argmax or weight ≥ {}"}
-    scores = row.scores
-    table.add_row(
-        name[row.rule].format(row.threshold),
-        f"{row.shift:+d}",
-        *(f"{100 * value:.1f}" for value in (scores.aer, scores.precision, scores.recall)),
-        style=style,
-    )
+def _figures(row: AlignmentRow, best: AlignmentRow) -> list[str]:
+    figures = [
+        f"{100 * value:.1f}" for value in (row.scores.aer, row.scores.precision, row.scores.recall)
+    ]
+    return [f"[bold]{figure}[/bold]" for figure in figures] if row == best else figures

@@ -44,11 +44,11 @@ class Prepared:
     reports: dict[str, Any]
     """The accounts of cleaning, `train` and `validation`, for the checkpoint's manifest."""
 
-    def validation_pairs(self, limit: int | None = None) -> list[Pair]:
-        """The validation text as it was read, in the order of `validation`."""
+    def validation_pairs(self, limit: int = 0) -> list[Pair]:
+        """The first `limit` (0: all) pairs as they were read, in the order of `validation`."""
         report = CleaningReport()
         pairs = read_pairs((self.folder / "validation.tsv",), report)
-        return list(islice(pairs, limit))
+        return list(islice(pairs, limit or None))
 
 
 def prepare(config: TrainingConfig, console: Console) -> Prepared:
