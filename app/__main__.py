@@ -26,6 +26,7 @@ from app.schemas import (
 )
 from app.service import Service
 from app.settings import Settings, SettingsError, load_settings
+from model.hypothesis import SearchOptions
 
 CANNOT_START = 1
 WRONG_INPUT = 2
@@ -87,7 +88,9 @@ def translate(
     to: Annotated[str | None, typer.Option(help="Language to translate into.")] = None,
     source: Annotated[str | None, typer.Option("--from", help="Language of the text.")] = None,
     model: Annotated[str | None, typer.Option(help="Name of a model.")] = None,
-    beam: Annotated[int, typer.Option(min=1, help="Hypotheses followed at once.")] = 5,
+    beam: Annotated[
+        int, typer.Option(min=1, help="Hypotheses followed at once.")
+    ] = SearchOptions().beam_size,
     format: Annotated[
         Literal["heat-map", "text", "json"],
         typer.Option(help="The translation with its alignment, alone, or as the API answers."),

@@ -19,12 +19,15 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from model.hypothesis import SearchOptions
 from model.offsets import OffsetEncoding
 
 Level = Literal["word", "piece"]
 Form = Literal["dense", "links", "sparse"]
 
 FinishReason = Literal["stop", "length"]
+
+_SEARCH = SearchOptions()
 
 
 class RequestModel(BaseModel):
@@ -90,13 +93,13 @@ LanguageCode = Annotated[str, Field(min_length=2, max_length=35)]
 class DecodingRequest(RequestModel):
     """How the translation is searched for."""
 
-    beam_size: int = Field(default=5, ge=1)
+    beam_size: int = Field(default=_SEARCH.beam_size, ge=1)
     """Hypotheses that are followed at the same time; 1 is greedy search."""
-    n_best: int = Field(default=1, ge=1)
+    n_best: int = Field(default=_SEARCH.n_best, ge=1)
     """Translations to return: the best one, and `n_best` - 1 `alternatives`."""
-    length_penalty: float = Field(default=1.0, ge=0.0, le=5.0)
+    length_penalty: float = Field(default=_SEARCH.length_penalty, ge=0.0, le=5.0)
     """α of Wu et al. (2016): 0 ranks by log-probability, larger values favour longer outputs."""
-    coverage_penalty: float = Field(default=0.0, ge=0.0, le=5.0)
+    coverage_penalty: float = Field(default=_SEARCH.coverage_penalty, ge=0.0, le=5.0)
     """β of Wu et al. (2016): larger values punish source positions that nothing attended to."""
     max_length: int | None = Field(default=None, ge=1)
     """Most target pieces of a sentence, its end included; by default twice the source and 20."""
@@ -134,6 +137,26 @@ class AlignmentRequest(RequestModel):
 
 class TranslateRequest(RequestModel):
     """Texts to translate."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "text": "The cat sleeps on the sofa.",
+                    "source_lang": "en",
+                    "target_lang": "fr",
+                    "alignment": {"form": "links"},
+                },
+                {
+                    "text": ["Good evening!", "Where is the station?"],
+                    "target_lang": "fr",
+                    "decoding": {"beam_size": 8, "n_best": 3},
+                    "alignment": {"level": ["word", "piece"], "offset_encoding": "utf-16"},
+                    "include": ["segments", "tokens"],
+                },
+            ]
+        }
+    )
 
     text: Texts
     """One text or a list of texts, in the order of the answers."""

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from app.schemas import TranslateReply
 from app.settings import Settings
+from tests.app.answers import check_matrix, check_translation, source_gaps, target_gaps
 
 pytestmark = pytest.mark.anyio
 
@@ -25,37 +26,6 @@ async def translate(client, text, **fields):
 async def translate_one(client, text, **fields):
     [translation] = (await translate(client, text, **fields))["translations"]
     return translation
-
-
-def source_gaps(text, translation):
-    ends = [0, *(segment["source"]["end"] for segment in translation["segments"])]
-    starts = [*(segment["source"]["start"] for segment in translation["segments"]), len(text)]
-    return [text[end:start] for end, start in zip(ends, starts, strict=True)]
-
-
-def target_gaps(translation):
-    text = translation["text"]
-    ends = [0, *(segment["target"]["end"] for segment in translation["segments"])]
-    starts = [*(segment["target"]["start"] for segment in translation["segments"]), len(text)]
-    return [text[end:start] for end, start in zip(ends, starts, strict=True)]
-
-
-def check_matrix(matrix, source, target):
-    for token in matrix["source_tokens"]:
-        assert source[token["start"] : token["end"]] == token["text"]
-    for token in matrix["target_tokens"]:
-        assert target[token["start"] : token["end"]] == token["text"]
-        assert token["log_prob"] <= 0.0
-    rows = zip(matrix["weights"], matrix["eos"]["source_mass"], strict=True)
-    for row, eos in rows:
-        assert len(row) == len(matrix["source_tokens"])
-        assert min(row, default=0.0) >= 0.0
-        assert sum(row) + eos == pytest.approx(1.0, abs=1e-4)
-    assert len(matrix["weights"]) == len(matrix["target_tokens"])
-    eos_row = matrix["eos"]["target_row"]
-    if eos_row is not None:
-        assert len(eos_row) == len(matrix["source_tokens"]) + 1
-        assert sum(eos_row) == pytest.approx(1.0, abs=1e-4)
 
 
 @pytest.mark.parametrize("level", ["word", "piece"])
@@ -93,9 +63,7 @@ async def test_any_text_is_translated_or_refused_and_keeps_its_gaps(client, text
         return
     assert response.status_code == 200
     [translation] = response.json()["translations"]
-    assert target_gaps(translation) == source_gaps(text, translation)
-    for matrix in translation["alignment"]["segments"]:
-        check_matrix(matrix, text, translation["text"])
+    check_translation(text, translation)
 
 
 async def test_a_text_alone_and_in_a_list_has_the_same_translation(client):
@@ -202,9 +170,7 @@ async def test_a_long_sentence_is_translated_in_parts_that_are_reported(client):
     translation = await translate_one(client, text)
     assert len(translation["segments"]) > 1
     assert all(segment["split"] for segment in translation["segments"])
-    assert target_gaps(translation) == source_gaps(text, translation)
-    for matrix in translation["alignment"]["segments"]:
-        check_matrix(matrix, text, translation["text"])
+    check_translation(text, translation)
 
 
 async def test_two_levels_come_side_by_side(client):
