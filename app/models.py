@@ -10,6 +10,8 @@ from model.checkpoint import Checkpoint, CheckpointError, load_checkpoint
 MANIFEST = "manifest.json"
 RUN_CHECKPOINT = "checkpoint"
 """Folder of a training run that holds its checkpoint."""
+RUN_CORPUS = "prepared"
+"""Folder of a training run that holds its corpus, with a manifest of another kind."""
 
 
 class StartupError(Exception):
@@ -115,7 +117,7 @@ def find_checkpoints(folder: Path) -> Sequence[Path]:
     found = list(_checkpoint_of(folder))
     if not found:
         # Hidden folders are checkpoints that are being written.
-        inside = sorted(folder.glob("[!.]*"))
+        inside = (path for path in sorted(folder.glob("[!.]*")) if path.name != RUN_CORPUS)
         found = [path for inner in inside for path in _checkpoint_of(inner)]
     if not found:
         raise StartupError(

@@ -16,6 +16,7 @@ from app.scheduler import Scheduler
 from app.schemas import TranslateRequest
 from app.settings import Settings
 from app.translator import Translator
+from model.fast_seq2seq import FastSeq2Seq
 from model.hypothesis import SearchOptions
 
 
@@ -35,7 +36,7 @@ class Service:
     def __init__(self, settings: Settings, models: LoadedModels) -> None:
         self.settings = settings
         self.models = models
-        engines = {model.name: Engine(model.checkpoint.model) for model in models}
+        engines = {model.name: Engine(FastSeq2Seq(model.checkpoint.model)) for model in models}
         self._scheduler = Scheduler(engines, settings)
         self._translator = Translator(self._scheduler, settings)
 

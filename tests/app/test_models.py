@@ -84,3 +84,10 @@ def test_a_choice_that_fits_none_or_several_lists_them(two_models, asked, code):
 def test_a_single_model_needs_no_choice(tiny_models):
     assert tiny_models.choose(None, None, None).name == "tiny"
     assert tiny_models.choose(None, None, "fr").name == "tiny"
+
+
+def test_a_run_without_a_checkpoint_yet_is_told_so(tmp_path):
+    (tmp_path / "prepared").mkdir()
+    (tmp_path / "prepared" / "manifest.json").write_text("{}")
+    with pytest.raises(StartupError, match="there is no checkpoint under"):
+        load_models(tmp_path)
