@@ -31,6 +31,7 @@ from app.schemas import (
 from app.translator import SentenceTranslation, TextTranslation, Translations
 from model.alignment import Alignment, AlignmentKind, links
 from model.offsets import offset_converter
+from model.tokenizer import Tokenizer
 from model.words import Token
 
 SPARSE_THRESHOLD = 0.01
@@ -55,7 +56,7 @@ def render(
 ) -> TranslateReply:
     """The response to `request`; raises MatrixTooLargeError above `max_cells` dense weights."""
     kind: AlignmentKind | None = "attention" if model.has_attention else None
-    renderer = _Renderer(request, kind)
+    renderer = _Renderer(request, kind, model.checkpoint.target_tokenizer)
     check_cells(translations, request.alignment if kind else None, max_cells)
     return TranslateReply(
         model=ModelIdentity(name=model.name, digest=model.checkpoint.digest),
@@ -93,7 +94,10 @@ def check_cells(translations: Translations, asked: AlignmentRequest | None, max_
 class _Renderer:
     """Renders each hypothesis of one response in the same way."""
 
-    def __init__(self, request: TranslateRequest, kind: AlignmentKind | None) -> None:
+    def __init__(
+        self, request: TranslateRequest, kind: AlignmentKind | None, tokenizer: Tokenizer
+    ) -> None:
+        self._tokenizer = tokenizer
         self._include = request.include
         self._asked = request.alignment if kind else None
         self._kind = kind
@@ -127,7 +131,9 @@ class _Renderer:
             finish_reason=_finish_reason(sentence.hypothesis.finished),
             split=sentence.source.split,
             source_pieces=list(_source_pieces(sentence, places)) if with_pieces else None,
-            target_pieces=list(_target_pieces(sentence, places)) if with_pieces else None,
+            target_pieces=list(_target_pieces(sentence, self._tokenizer, places))
+            if with_pieces
+            else None,
         )
 
     def _alignment(self, translation: TextTranslation, places: "_Places") -> AlignmentReply | None:
@@ -249,15 +255,21 @@ def _source_pieces(sentence: SentenceTranslation, places: _Places) -> Iterator[P
         yield Piece(id=identity, piece=piece, start=span.start, end=span.end)
 
 
-def _target_pieces(sentence: SentenceTranslation, places: _Places) -> Iterator[Piece]:
-    start = sentence.target_start
-    for identity, token, log_prob in zip(
-        sentence.target_ids, sentence.target_pieces, sentence.log_probs("piece"), strict=True
+def _target_pieces(
+    sentence: SentenceTranslation, tokenizer: Tokenizer, places: _Places
+) -> Iterator[Piece]:
+    start, ids = sentence.target_start, sentence.target_ids
+    for identity, piece, token, log_prob in zip(
+        ids,
+        tokenizer.pieces(ids),
+        sentence.target_pieces,
+        sentence.log_probs("piece"),
+        strict=True,
     ):
         span = places.target_span(start + token.start, start + token.end)
         yield Piece(
             id=identity,
-            piece=token.text,
+            piece=piece,
             start=span.start,
             end=span.end,
             log_prob=_rounded(log_prob),

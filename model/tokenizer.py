@@ -99,6 +99,12 @@ class Tokenizer:
             spans=tuple(_trim(text, start, end) for start, end in mapping["offsets"]),
         )
 
+    def pieces(self, ids: Sequence[int]) -> tuple[str, ...]:
+        """`ids` as the vocabulary writes them; TokenizerError for an id out of range."""
+        self._check_ids(ids)
+        with _binding_errors_as("the ids have no pieces"):
+            return tuple(self._processor.id_to_piece(list(ids)))
+
     def decode(self, ids: Sequence[int]) -> str:
         """Text of `ids`; special ids are left out, TokenizerError for an id out of range."""
         self._check_ids(ids)

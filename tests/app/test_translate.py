@@ -108,6 +108,23 @@ async def test_log_probs_of_tokens_and_of_the_end_make_up_the_log_prob(client):
     assert segment["log_prob"] == pytest.approx(pieces, abs=1e-4)
 
 
+async def test_pieces_are_those_of_the_vocabulary_with_their_places(client, joint_tokenizer):
+    text = " The cat sleeps."
+    translation = await translate_one(client, text, include=["tokens"])
+    [segment] = translation["segments"]
+    encoded = joint_tokenizer.encode_with_spans(text.strip())
+    assert [piece["piece"] for piece in segment["source_pieces"]] == list(encoded.pieces)
+    assert [piece["id"] for piece in segment["source_pieces"]] == list(encoded.ids)
+    assert [piece["start"] - 1 for piece in segment["source_pieces"]] == [
+        start for start, _ in encoded.spans
+    ]
+    ids = [piece["id"] for piece in segment["target_pieces"]]
+    assert [piece["piece"] for piece in segment["target_pieces"]] == list(
+        joint_tokenizer.pieces(ids)
+    )
+    assert translation["text"] == " " + joint_tokenizer.decode(ids)
+
+
 async def test_a_translation_cut_at_its_limit_says_so(client):
     translation = await translate_one(client, "The cat sleeps.", decoding={"max_length": 1})
     assert translation["finish_reason"] == "length"

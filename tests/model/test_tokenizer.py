@@ -179,3 +179,10 @@ def test_threads_share_one_tokenizer(joint_tokenizer):
     alone = [joint_tokenizer.encode_with_spans(text) for text in texts]
     with ThreadPoolExecutor(8) as pool:
         assert list(pool.map(joint_tokenizer.encode_with_spans, texts)) == alone
+
+
+def test_pieces_of_ids_are_those_that_the_text_was_encoded_to(joint_tokenizer):
+    encoded = joint_tokenizer.encode_with_spans("The cat sleeps 😀.")
+    assert joint_tokenizer.pieces(encoded.ids) == encoded.pieces
+    with pytest.raises(TokenizerError, match="id 500 at position 0"):
+        joint_tokenizer.pieces([joint_tokenizer.size])
