@@ -16,49 +16,19 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.functional import pad
 
+from model.layout import RowLayout
 from model.packed import PackedLinear
 
 LARGEST_EXPONENT = 20.0
 """Queries and keys are clamped to ±20, where tanh has long been ±1; e^{2·20} e^{2·20} is finite."""
 
-CHUNK_NUMBERS = 1 << 22
-"""Intermediate numbers held at once (16 MiB in float32), however many rows and positions."""
+CHUNK_NUMBERS = 1 << 21
+"""Intermediate numbers held at once (8 MiB in float32), however many rows and positions."""
 
-
-@dataclass(frozen=True, slots=True)
-class RowGrid:
-    """Rows of different sentences laid out as a grid: sentences × hypotheses of each."""
-
-    sentences: int
-    depth: int
-    """Hypotheses of the sentence that has most."""
-    places: Int[Tensor, " R"] | None
-    """Where each row stands in the flattened grid; None where rows fill it in order."""
-
-    @classmethod
-    def of(cls, rows: Int[Tensor, " R"], sentences: int) -> "RowGrid":
-        """The grid of rows whose sentences are `rows`, ascending."""
-        counts = torch.bincount(rows, minlength=sentences)
-        depth = int(counts.max())
-        if depth * sentences == rows.shape[0]:
-            return cls(sentences, depth, None)
-        first_rows = counts.cumsum(0) - counts
-        slots = torch.arange(rows.shape[0], device=rows.device) - first_rows[rows]
-        return cls(sentences, depth, rows * depth + slots)
-
-    def spread(self, rows: Float[Tensor, "R A"]) -> Float[Tensor, "B K A"]:
-        """Rows put in their places; the places left over hold zeros and come to nothing."""
-        shape = (self.sentences, self.depth, rows.shape[1])
-        if self.places is None:
-            return rows.view(shape)
-        grid = rows.new_zeros(shape)
-        grid.view(-1, rows.shape[1])[self.places] = rows
-        return grid
-
-    def gather(self, grid: Float[Tensor, "B K C"]) -> Float[Tensor, "R C"]:
-        """The rows of a grid, in their own order."""
-        flat = grid.flatten(0, 1)
-        return flat if self.places is None else flat[self.places]
+FEWEST_POSITIONS = 16
+"""Source positions a memory has at the least: torch adds up a softmax row that is shorter than one
+vector of the processor in another order, and a row must not depend on its company to the last bit.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,47 +41,48 @@ class FastMemory:
     """The annotations as every reader of the context sees them."""
     bias: Float[Tensor, "B S"]
     """0 where a source token stands, −∞ on padding."""
-    grid: RowGrid
+    layout: RowLayout
+    """The rows that attend, one for each sentence until `select`."""
 
     def select(self, rows: Int[Tensor, " R"]) -> "FastMemory":
         """The same memory, attended to by rows of these sentences (ascending); copies nothing."""
-        return replace(self, grid=RowGrid.of(rows, self.bias.shape[0]))
+        return replace(self, layout=RowLayout.of(rows, self.bias.shape[0]))
 
     def keep(self, sentences: Int[Tensor, " B"], positions: int) -> "FastMemory":
-        """The memory of these sentences alone, at most so many positions long."""
-        positions = min(positions, self.bias.shape[1])
+        """The memory of these sentences alone, cut behind so many positions."""
+        positions = max(positions, FEWEST_POSITIONS)
         return FastMemory(
             self.keys[sentences, :positions],
             self.values[sentences, :positions],
             self.bias[sentences, :positions],
-            RowGrid(sentences.shape[0], 1, None),
+            RowLayout.single(sentences.shape[0], sentences.device),
         )
 
     def join(self, other: "FastMemory") -> "FastMemory":
         """These sentences and then the other's, padded to the longer source."""
         positions = max(self.bias.shape[1], other.bias.shape[1])
-        parts = [self._padded(positions), other._padded(positions)]
+        parts = [self.padded(positions), other.padded(positions)]
         sentences = sum(part.bias.shape[0] for part in parts)
         return FastMemory(
             torch.cat([part.keys for part in parts]),
             torch.cat([part.values for part in parts]),
             torch.cat([part.bias for part in parts]),
-            RowGrid(sentences, 1, None),
+            RowLayout.single(sentences, self.bias.device),
         )
 
-    def _padded(self, positions: int) -> "FastMemory":
+    def padded(self, positions: int) -> "FastMemory":
+        """The same memory with so many positions, the new ones masked."""
         behind = positions - self.bias.shape[1]
         return FastMemory(
             pad(self.keys, (0, 0, 0, behind)),
             pad(self.values, (0, 0, 0, behind)),
             pad(self.bias, (0, behind), value=-torch.inf),
-            self.grid,
+            self.layout,
         )
 
     def fixed_context(self) -> Float[Tensor, "R C"]:
         """The context of a network without attention: each sentence's one vector."""
-        grid = self.grid
-        return grid.gather(self.values.expand(-1, grid.depth, -1))
+        return self.layout.collect(self.values.expand(-1, self.layout.depth, -1))
 
 
 class FastAttention:
@@ -126,8 +97,9 @@ class FastAttention:
         self, queries: Float[Tensor, "R A"], memory: FastMemory
     ) -> tuple[Float[Tensor, "R S"], Float[Tensor, "R C"]]:
         """Weights α_ij and Σ_j α_ij `values`_j of each row, given W_a s."""
-        grid = memory.grid
-        spread = grid.spread(exponential(queries))
+        layout = memory.layout
+        # The places that no row takes come to something finite, which nobody collects.
+        spread = layout.spread(exponential(queries), empty=0.0)
         sentences, depth, units = spread.shape
         positions = memory.bias.shape[1]
         chunk = max(1, CHUNK_NUMBERS // (depth * positions * units))
@@ -139,7 +111,7 @@ class FastAttention:
         )
         weights = torch.softmax(energies + memory.bias[:, None], dim=-1)
         contexts = torch.bmm(weights.to(memory.values.dtype), memory.values)
-        return grid.gather(weights), grid.gather(contexts)
+        return layout.collect(weights), layout.collect(contexts)
 
     def _energies(
         self, queries: Float[Tensor, "B K A"], keys: Float[Tensor, "B S A"]

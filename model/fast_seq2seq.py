@@ -18,8 +18,9 @@ from torch import Tensor, nn
 from model.attention import AdditiveAttention
 from model.batch import length_mask
 from model.decoder import Decoder, Step
-from model.fast_attention import FastAttention, FastMemory, RowGrid, exponential
+from model.fast_attention import FEWEST_POSITIONS, FastAttention, FastMemory, exponential
 from model.fast_encoder import FastEncoder
+from model.layout import RowLayout
 from model.packed import PackedLinear, serving_dtype
 from model.seq2seq import Seq2Seq, summary
 
@@ -82,8 +83,11 @@ class FastSeq2Seq:
         products = self._memory(annotations.flatten(0, 1)).view(*mask.shape, -1)
         keys, values = products.tensor_split([self._query_size], dim=2)
         bias = torch.zeros(mask.shape, device=mask.device).masked_fill(~mask, -torch.inf)
-        grid = RowGrid(mask.shape[0], 1, None)
-        return FastMemory(exponential(keys), values.contiguous(), bias, grid), state
+        layout = RowLayout.single(mask.shape[0], mask.device)
+        memory = FastMemory(exponential(keys), values.contiguous(), bias, layout)
+        if self._attention is not None:
+            memory = memory.padded(max(FEWEST_POSITIONS, mask.shape[1]))
+        return memory, state
 
     @torch.inference_mode()
     def step(

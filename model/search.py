@@ -145,10 +145,10 @@ class BeamSearch(Generic[M]):
             rows, widest = table.rows, table.widest
             step = self._model.step(rows.inputs, rows.state, table.attended())
             options = candidates(step.logits, self._banned, max(CANDIDATES, widest))
-            failed = ~options.log_probs.isfinite().any(dim=1)
+            failed = options.log_probs[:, 0].isnan()
             if not failed.any():
                 extension = extend(
-                    rows.log_probs, options, rows.sentences, table.columns.widths, widest
+                    rows.log_probs, options, table.layout(), table.columns.widths, widest
                 )
                 return events + self._advance(table, extension, step)
             # Rows do not touch each other: without the failed sentences the step is made again.
@@ -192,14 +192,23 @@ class BeamSearch(Generic[M]):
         at_eos = extension.tokens == self._eos_id
         ended = at_eos | (ages >= table.columns.longest)[extension.sentences]
         table.columns = replace(table.columns, ages=ages)
+        rows = continuing(extension, step.state, nodes)
         if ended.any():
             self._end(table, extension, nodes, ended, at_eos)
-        table.replace_rows(continuing(extension, step.state, nodes, ~ended))
-        done = table.settled()
-        events = [self._finish(table.sentences[column]) for column in done.nonzero()[:, 0].tolist()]
+            rows = rows.select(~ended)
+        table.replace_rows(rows)
+        return self._finish_settled(table) + self._progress()
+
+    def _finish_settled(self, table: Table[M]) -> list[Event]:
+        """Take out the sentences that have come to their end."""
+        if not any(sentence.endings for sentence in table.sentences):
+            return []
+        settled = table.settled()
+        columns = settled.nonzero()[:, 0].tolist()
+        events = [self._finish(table.sentences[column]) for column in columns]
         if events:
-            self._keep(~done)
-        return events + self._progress()
+            self._keep(~settled)
+        return events
 
     def _record(
         self, table: Table[M], extension: Extension, weights: Float[Tensor, "R W"]
@@ -267,7 +276,7 @@ class BeamSearch(Generic[M]):
             return []
         events: list[Event] = []
         log_probs = table.rows.log_probs.tolist()
-        ends = table.row_counts().cumsum(0).tolist()
+        ends = table.layout().counts.cumsum(0).tolist()
         for sentence, first, last in zip(table.sentences, [0, *ends], ends, strict=False):
             if sentence.stream:
                 nodes = table.rows.nodes[first:last]
@@ -290,16 +299,14 @@ def first_columns(sentences: Sequence[Sentence], device: torch.device) -> Column
     )
 
 
-def continuing(
-    extension: Extension, state: Float[Tensor, "R Z"], nodes: list[int], kept: Bool[Tensor, " N"]
-) -> Rows:
-    """The extended hypotheses that go on, as the rows of the next step."""
+def continuing(extension: Extension, state: Float[Tensor, "R Z"], nodes: list[int]) -> Rows:
+    """The extended hypotheses as rows of the next step."""
     return Rows(
-        extension.sentences[kept],
-        extension.tokens[kept],
-        state[extension.parents[kept]],
-        extension.log_probs[kept],
-        [node for node, stays in zip(nodes, kept.tolist(), strict=True) if stays],
+        extension.sentences,
+        extension.tokens,
+        state[extension.parents],
+        extension.log_probs,
+        nodes,
     )
 
 

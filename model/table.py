@@ -8,6 +8,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from model.hypothesis import Ending, SearchOptions, best_first, length_penalty
+from model.layout import RowLayout
 from model.step_model import M
 from model.trellis import ROOT
 
@@ -129,6 +130,7 @@ class Table(Generic[M]):
         self._stored = stored
         """Sentences in the stored memory; those that have left are dropped in bulk."""
         self._attended: M | None = None
+        self._layout: RowLayout | None = None
 
     @property
     def widest(self) -> int:
@@ -158,10 +160,16 @@ class Table(Generic[M]):
             self._attended = self._memory.select(self.columns.memory[self.rows.sentences])
         return self._attended
 
+    def layout(self) -> RowLayout:
+        """Whose row each is; made anew only when rows have moved between sentences."""
+        if self._layout is None:
+            self._layout = RowLayout.of(self.rows.sentences, len(self.sentences))
+        return self._layout
+
     def replace_rows(self, rows: Rows) -> None:
         """Put the rows of the next step in place."""
         if not torch.equal(rows.sentences, self.rows.sentences):
-            self._attended = None
+            self._forget_layout()
         self.rows = rows
 
     def join(self, other: "Table[M]") -> None:
@@ -176,7 +184,7 @@ class Table(Generic[M]):
         self.rows = self.rows.join(replace(other.rows, sentences=other.rows.sentences + offset))
         self._memory = self._memory.join(other._memory)
         self._stored += other._stored
-        self._attended = None
+        self._forget_layout()
 
     def keep(self, kept: Bool[Tensor, " B"]) -> None:
         """Drop all other sentences with their rows, at once."""
@@ -185,21 +193,21 @@ class Table(Generic[M]):
         self.rows = replace(rows, sentences=renumbered[rows.sentences])
         self.columns = self.columns.select(kept)
         self.sentences = [self.sentences[index] for index in kept.nonzero()[:, 0].tolist()]
-        self._attended = None
+        self._forget_layout()
         if len(self.sentences) <= LARGEST_SHARE_LEFT * self._stored:
             self._compact()
 
     def settled(self) -> Bool[Tensor, " B"]:
         """Sentences that have no live row left, or none that could still enter the n-best."""
-        counts = self.row_counts()
-        if not self.rows.nodes:
-            return counts == 0
-        first_rows = (counts.cumsum(0) - counts).clamp(max=len(self.rows.nodes) - 1)
-        return (counts == 0) | (self.rows.log_probs[first_rows] <= self.columns.bars)
+        rows, layout = len(self.rows.nodes), self.layout()
+        if rows == 0:
+            return layout.counts == 0
+        best = self.rows.log_probs[layout.first_rows.clamp(max=rows - 1)]
+        return (layout.counts == 0) | (best <= self.columns.bars)
 
-    def row_counts(self) -> Int[Tensor, " B"]:
-        """Live rows of each sentence."""
-        return torch.bincount(self.rows.sentences, minlength=len(self.sentences))
+    def _forget_layout(self) -> None:
+        self._layout = None
+        self._attended = None
 
     def _compact(self) -> None:
         """Let go of the memory of sentences that have left, and of padding only they needed."""

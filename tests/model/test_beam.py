@@ -1,8 +1,10 @@
 """One extension of several beams at once, on numbers small enough to check by hand."""
 
+import pytest
 import torch
 
-from model.beam import candidates, extend
+from model.beam import candidates, extend, largest
+from model.layout import RowLayout
 
 BANNED = torch.tensor([0])
 
@@ -24,7 +26,7 @@ def test_each_sentence_keeps_its_best_over_all_its_rows():
     extension = extend(
         log_probs=torch.tensor([0.5, 0.4, 1.0]).log(),
         options=candidates(logits, BANNED),
-        sentences=torch.tensor([0, 0, 1]),
+        layout=RowLayout.of(torch.tensor([0, 0, 1]), 2),
         widths=torch.tensor([3, 1]),
         widest=3,
     )
@@ -40,7 +42,7 @@ def test_a_narrow_beam_takes_the_first_of_what_a_wide_one_takes():
     torch.manual_seed(2)
     # Rounded so that many tokens are exactly equally probable.
     logits = torch.randn(4, 30).round()
-    rows = torch.arange(4)
+    rows = RowLayout.single(4, torch.device("cpu"))
     options = candidates(logits, BANNED)
     start = torch.zeros(4)
     greedy = extend(start, options, rows, torch.ones(4, dtype=torch.long), widest=1)
@@ -59,3 +61,36 @@ def test_rows_without_a_number_are_not_finite():
     logits = torch.tensor([[0.0, 1.0, torch.nan], [0.0, 1.0, 2.0], [torch.inf, 0.0, 0.0]])
     finite = candidates(logits, BANNED).log_probs.isfinite().any(dim=1)
     assert finite.tolist() == [False, True, False]
+
+
+@pytest.mark.parametrize("size", [50, 3072, 4000, 4095, 8000])
+def test_the_largest_of_blocks_are_the_largest_of_all(size):
+    torch.manual_seed(4)
+    for values in (
+        torch.randn(9, size),
+        torch.arange(9.0 * size).view(9, size),
+        -torch.rand(9, size),
+    ):
+        best, places = largest(values, 11)
+        expected = values.topk(11, dim=1)
+        assert torch.equal(best, expected.values)
+        assert torch.equal(values.gather(1, places), best)
+        assert all(len(set(row)) == 11 for row in places.tolist())
+
+
+def test_log_probabilities_survive_a_distribution_with_one_peak():
+    logits = torch.zeros(1, 5000)
+    logits[0, 7] = 300.0
+    found = candidates(logits, BANNED)
+    assert found.tokens[0, 0] == 7
+    torch.testing.assert_close(found.log_probs[0, :2], torch.tensor([0.0, -300.0]))
+
+
+def test_candidates_are_those_of_the_log_softmax_for_any_number_of_rows():
+    torch.manual_seed(4)
+    logits = 4.0 * torch.randn(150, 5000)
+    found = candidates(logits, torch.tensor([4999]))
+    expected = logits.log_softmax(dim=1).gather(1, found.tokens)
+    allowed = found.tokens != 4999
+    torch.testing.assert_close(found.log_probs[allowed], expected[allowed])
+    assert torch.equal(found.tokens[149:], candidates(logits[149:], torch.tensor([4999])).tokens)
