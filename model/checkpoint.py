@@ -46,6 +46,11 @@ class Checkpoint:
     digest: str
     """SHA-256 of the manifest, and through it of every file: equal digests, equal models."""
 
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are: the CPU, until `model` is moved."""
+        return next(self.model.parameters()).device
+
 
 def save_checkpoint(
     folder: Path,

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Annotated
 
+import torch
 import typer
 from rich.console import Console
 from rich.progress import Progress
@@ -74,6 +75,8 @@ def evaluate(
     kept = list(drop_empty(read_pairs((pairs,), report, reverse=reverse), report))
     if not kept:
         raise CorpusError(f"{pairs}: no pair with text on both sides")
+    if torch.cuda.is_available():
+        loaded.model.cuda()
     with Progress(console=console, transient=True) as progress:
         evaluation, translated = evaluate_checkpoint(
             loaded,

@@ -107,7 +107,7 @@ def evaluate(
     progress: Progress,
     reverse_gold: bool = False,
 ) -> tuple[Evaluation, list[Translated]]:
-    """Translate and score all pairs, then align and score all gold folders.
+    """Translate and score all pairs, then align and score all gold folders, where the model is.
 
     Gold folders are read first, so that a broken one costs no translation. Raises GoldError, or
     ValueError if there is no pair or gold is given for a model without attention.
@@ -154,7 +154,7 @@ def _translations(
     task = progress.add_task("Translating", total=len(ids))
     for begin in range(0, len(order), ROWS):
         rows = order[begin : begin + ROWS]
-        batch = pad_sentences([ids[row] for row in rows], tokenizer.pad_id)
+        batch = pad_sentences([ids[row] for row in rows], tokenizer.pad_id).to(checkpoint.device)
         for row, best in zip(rows, beam_search(checkpoint.model, batch, options), strict=True):
             translations[row] = checkpoint.target_tokenizer.decode(best[0].tokens)
         progress.advance(task, len(rows))
@@ -169,6 +169,7 @@ def _with_likelihoods(
     progress: Progress,
 ) -> list[Translated]:
     source, target = checkpoint.source_tokenizer, checkpoint.target_tokenizer
+    device = checkpoint.device
     sources = [[*source.encode(pair.source), source.eos_id] for pair in pairs]
     targets = [[*target.encode(pair.target), target.eos_id] for pair in pairs]
     order = sorted(range(len(pairs)), key=lambda index: len(targets[index]))
@@ -176,12 +177,12 @@ def _with_likelihoods(
     task = progress.add_task("Scoring", total=len(pairs))
     for begin in range(0, len(order), ROWS):
         rows = order[begin : begin + ROWS]
-        batch = pad_sentences([sources[row] for row in rows], source.pad_id)
-        wanted = pad_sentences([targets[row] for row in rows], target.pad_id).ids
+        batch = pad_sentences([sources[row] for row in rows], source.pad_id).to(device)
+        wanted = pad_sentences([targets[row] for row in rows], target.pad_id).ids.to(device)
         inputs = torch.cat([torch.full_like(wanted[:, :1], target.bos_id), wanted[:, :-1]], dim=1)
         logits = checkpoint.model(batch.ids, batch.lengths, inputs).logits
         token_log_probs = logits.log_softmax(-1).gather(-1, wanted[..., None])[..., 0]
-        sums = (token_log_probs * (wanted != target.pad_id)).double().sum(dim=1)
+        sums = (token_log_probs * (wanted != target.pad_id)).double().sum(dim=1).cpu()
         for row, log_prob in zip(rows, sums.tolist(), strict=True):
             log_probs[row] = log_prob
         progress.advance(task, len(rows))

@@ -112,11 +112,12 @@ def word_weights(
         batch = sentences[begin : begin + ROWS]
         sources = [checkpoint.source_tokenizer.encode_with_spans(pair.source) for pair in batch]
         targets = [checkpoint.target_tokenizer.encode_with_spans(pair.target) for pair in batch]
+        padded = pad_sentences(
+            _ended(sources, checkpoint.source_tokenizer), checkpoint.source_tokenizer.pad_id
+        )
         hypotheses = forced(
             checkpoint.model,
-            pad_sentences(
-                _ended(sources, checkpoint.source_tokenizer), checkpoint.source_tokenizer.pad_id
-            ),
+            padded.to(checkpoint.device),
             _ended(targets, checkpoint.target_tokenizer),
         )
         for pair, source, target, hypothesis in zip(
