@@ -1,0 +1,24 @@
+"""Keeps freed memory in the process, where the C library would hand it back to the system."""
+
+import ctypes
+import sys
+
+M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4
+"""Parameter numbers of glibc's mallopt(3)."""
+
+
+def keep_freed_memory() -> bool:
+    """Tell glibc to reuse large blocks; True if it took the setting, False on other systems.
+
+    A training step frees and takes gigabytes. By default glibc maps each large block anew and the
+    kernel zeroes it page by page; reusing them made a whole step 1.2 times faster (bfloat16, one
+    thread, batches of 3,300 target tokens, interleaved).
+    """
+    if not sys.platform.startswith("linux"):
+        return False
+    library = ctypes.CDLL(None)
+    if not hasattr(library, "mallopt") or not hasattr(library, "gnu_get_libc_version"):
+        return False
+    largest = 2**31 - 1
+    settings = ((M_MMAP_MAX, 0), (M_TRIM_THRESHOLD, largest), (M_TOP_PAD, 64 * 2**20))
+    return all(library.mallopt(parameter, value) == 1 for parameter, value in settings)

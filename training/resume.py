@@ -1,0 +1,98 @@
+"""Resume state: everything a later process needs to go on as if nothing had happened.
+
+Each save is one file whose name holds its step and the start of its SHA-256, written beside and
+renamed, so a file that can be seen is whole, and a damaged one is noticed.
+"""
+
+import hashlib
+import io
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+NAME = re.compile(r"step-(\d{8})-([0-9a-f]{16})\.pt")
+
+
+class ResumeError(Exception):
+    """Resume state that cannot be used; says which file and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class ResumeStore:
+    """The resume files of one run folder; the newest `keep` of them stay."""
+
+    folder: Path
+    keep: int = 2
+
+    def save(self, step: int, state: dict[str, Any]) -> Path:
+        """Write the state of one step durably, then delete the oldest; OSError if it cannot."""
+        buffer = io.BytesIO()
+        torch.save(state, buffer)
+        content = buffer.getbuffer()
+        digest = hashlib.sha256(content).hexdigest()[:16]
+        path = self.folder / f"step-{step:08d}-{digest}.pt"
+        self.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            write_durably(path, content)
+        except OSError as error:
+            raise OSError(
+                error.errno,
+                f"resume state not written ({error.strerror}): it needs "
+                f"{len(content) / 1e6:.1f} MB in {self.folder}",
+            ) from error
+        for old in self.files()[self.keep :]:
+            old.unlink()
+        return path
+
+    def files(self) -> list[Path]:
+        """All resume files, the newest step first."""
+        if not self.folder.is_dir():
+            return []
+        files = [path for path in self.folder.iterdir() if NAME.fullmatch(path.name)]
+        return sorted(files, reverse=True)
+
+    def load(self) -> tuple[dict[str, Any] | None, list[str]]:
+        """The newest whole state, or None if there is no file; and what was wrong with newer ones.
+
+        Raises ResumeError if there are files and none is whole: starting again at step 0 without
+        a word would throw work away.
+        """
+        complaints = []
+        for path in self.files():
+            content = path.read_bytes()
+            match = NAME.fullmatch(path.name)
+            assert match is not None
+            if hashlib.sha256(content).hexdigest()[:16] != match[2]:
+                complaints.append(f"{path}: damaged (its SHA-256 does not match its name)")
+                continue
+            state: dict[str, Any] = torch.load(
+                io.BytesIO(content), map_location="cpu", weights_only=True
+            )
+            return state, complaints
+        if complaints:
+            raise ResumeError(
+                "; ".join(complaints) + f"; delete {self.folder} to start again from step 0"
+            )
+        return None, []
+
+
+def write_durably(path: Path, content: bytes | memoryview) -> None:
+    """Write beside, flush to the disk, rename: a reader sees the old file or the whole new one."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

@@ -1,0 +1,274 @@
+"""The training loop: fetch, forward, backward, clip, step, report."""
+
+import math
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from types import FrameType
+from typing import Any
+
+import torch
+from torch import nn
+
+from model.seq2seq import Seq2Seq
+from training.average import moving_average
+from training.batches import BatchPlan, TrainingBatch
+from training.config import TrainingConfig
+from training.loss import label_smoothed_cross_entropy
+from training.precision import Placement
+from training.prepare import Prepared
+from training.resume import ResumeError
+from training.schedule import learning_rate
+
+PATIENCE_WITH_NON_FINITE = 10
+"""Updates in a row that may be skipped for a loss or gradient that is not finite."""
+
+
+class TrainingError(Exception):
+    """Training that cannot go on; says at which step, on which pairs, and what to change."""
+
+
+@dataclass(slots=True)
+class Position:
+    """Where training stands; all of it is in the resume state."""
+
+    step: int = 0
+    """Updates made or skipped."""
+    epoch: int = 0
+    """Whole passes over the corpus."""
+    batch: int = 0
+    """Batches taken from the current epoch."""
+    best_loss: float = math.inf
+    """Lowest validation loss so far."""
+    best_step: int = 0
+    """Step of that validation."""
+    stale: int = 0
+    """Validations since then."""
+    skipped: int = 0
+    """Updates skipped because loss or gradient was not finite."""
+    clipped: int = 0
+    """Updates whose gradient was scaled down."""
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """What one update did."""
+
+    loss: float
+    """Mean negative log-likelihood of a target token, in nats."""
+    tokens: int
+    """Target tokens learned from."""
+    gradient_norm: float
+    """Before clipping; not finite if the update was skipped."""
+    learning_rate: float
+    seconds: float
+
+
+class Trainer:
+    """One network in training, with all its state."""
+
+    def __init__(self, config: TrainingConfig, prepared: Prepared, placement: Placement) -> None:
+        self.config = config
+        self.position = Position()
+        self._settings = config.training
+        self._prepared = prepared
+        self._placement = placement
+        if self._settings.threads:
+            torch.set_num_threads(self._settings.threads)
+        torch.manual_seed(self._settings.seed)
+        self.model = Seq2Seq(config.model).to(placement.device)
+        self.average = moving_average(self.model, self._settings.ema_decay)
+        self.optimizer = torch.optim.AdamW(
+            self.model.parameters(),
+            lr=self._settings.learning_rate,
+            betas=(0.9, 0.98),
+            weight_decay=self._settings.weight_decay,
+            fused=True,
+        )
+        self.plan = BatchPlan(
+            dataset=prepared.train,
+            max_batch_tokens=self._settings.max_batch_tokens,
+            seed=self._settings.seed,
+            pad_id=config.model.pad_id,
+            bos_id=config.model.bos_id,
+        )
+        self.total_steps = self._settings.max_steps or (
+            len(self.plan.indices(0)) * (self._settings.max_epochs or 0)
+        )
+        self._skipped_in_a_row = 0
+
+    @property
+    def averaged_model(self) -> Seq2Seq:
+        """The network with the averaged weights: what is validated and shipped."""
+        averaged = self.average.module
+        assert isinstance(averaged, Seq2Seq)
+        return averaged
+
+    @property
+    def finished(self) -> bool:
+        """Whether the configured budget is used up or patience has run out."""
+        settings, position = self._settings, self.position
+        if settings.patience is not None and position.stale >= settings.patience:
+            return True
+        if settings.max_steps is not None:
+            return position.step >= settings.max_steps
+        return settings.max_epochs is not None and position.epoch >= settings.max_epochs
+
+    def updates(self) -> Iterator[Update]:
+        """Train until finished, yielding after every update; `position` is then up to date.
+
+        Raises TrainingError when too many updates in a row were not finite.
+        """
+        while not self.finished:
+            taken = self.position.batch
+            for batch in self.plan.epoch(self.position.epoch, taken):
+                update = self._update(batch.to(self._placement.device))
+                self.position.step += 1
+                self.position.batch += 1
+                yield update
+                if self.finished:
+                    return
+            self.position.epoch += 1
+            self.position.batch = 0
+
+    def _update(self, batch: TrainingBatch) -> Update:
+        started = time.perf_counter()
+        rate = learning_rate(self.position.step, self.total_steps, self._settings)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.model.train()
+        self.optimizer.zero_grad()
+        with self._placement.autocast():
+            forced = self.model(batch.source.ids, batch.source.lengths, batch.inputs)
+        sums = label_smoothed_cross_entropy(
+            forced.logits,
+            batch.targets,
+            pad_id=self.config.model.pad_id,
+            smoothing=self._settings.label_smoothing,
+        )
+        tokens = max(1, int(sums.tokens))
+        (sums.smoothed / tokens).backward()
+        norm = self._clip()
+        if math.isfinite(norm):
+            self.optimizer.step()
+            self.average.update_parameters(self.model)
+            self._skipped_in_a_row = 0
+        else:
+            self._skip(batch)
+        loss = float(sums.negative_log_likelihood) / tokens
+        return Update(loss, tokens, norm, rate, time.perf_counter() - started)
+
+    def _clip(self) -> float:
+        """Scale gradients to the configured norm (Pascanu et al. 2013, algorithm 1).
+
+        Returns the norm before; gradients that are not finite are left alone, since scaling them
+        would only spread the NaN.
+        """
+        norm = nn.utils.get_total_norm(
+            [p.grad for p in self.model.parameters() if p.grad is not None]
+        )
+        limit = self._settings.clip_norm
+        if limit and math.isfinite(norm) and norm > limit:
+            nn.utils.clip_grads_with_norm_(self.model.parameters(), limit, norm)
+            self.position.clipped += 1
+        return float(norm)
+
+    def _skip(self, batch: TrainingBatch) -> None:
+        self.position.skipped += 1
+        self._skipped_in_a_row += 1
+        if self._skipped_in_a_row >= PATIENCE_WITH_NON_FINITE:
+            raise TrainingError(
+                f"step {self.position.step}: loss or gradient not finite for "
+                f"{self._skipped_in_a_row} updates in a row, last on training pairs "
+                f"{list(batch.indices[:8])}…; lower training.learning_rate "
+                f"({self._settings.learning_rate}) or clip_norm ({self._settings.clip_norm})"
+            )
+
+    def record(self, loss: float) -> bool:
+        """Note a validation; True if it is the best so far. A NaN loss never is."""
+        if loss < self.position.best_loss:
+            self.position.best_loss = loss
+            self.position.best_step = self.position.step
+            self.position.stale = 0
+            return True
+        self.position.stale += 1
+        return False
+
+    def state(self) -> dict[str, Any]:
+        """Everything `restore` needs, as tensors and plain values."""
+        random = {"cpu": torch.get_rng_state()}
+        if self._placement.device.type == "cuda":
+            random["cuda"] = torch.cuda.get_rng_state(self._placement.device)
+        return {
+            "model": self.model.state_dict(),
+            "average": self.average.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "position": asdict(self.position),
+            "random": random,
+            "data": self._prepared.fingerprint,
+            "settings": resumable_settings(self.config),
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from `state`; ResumeError, with what differs, if it is of another run."""
+        changes = setting_changes(state["settings"], resumable_settings(self.config))
+        if state["data"] != self._prepared.fingerprint:
+            changes.append("the prepared corpus is another one")
+        if changes:
+            raise ResumeError(
+                "the run folder holds a run with other settings:\n  "
+                + "\n  ".join(changes)
+                + f"\nrestore them, or give this run a folder of its own ([run] {self.config.run})"
+            )
+        self.model.load_state_dict(state["model"])
+        self.average.load_state_dict(state["average"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.position = Position(**state["position"])
+        torch.set_rng_state(state["random"]["cpu"])
+        if self._placement.device.type == "cuda":
+            torch.cuda.set_rng_state(state["random"]["cuda"], self._placement.device)
+
+
+INDIFFERENT = ("threads", "validate_every_steps", "save_every_steps", "patience", "device")
+"""Settings of `[training]` that may change between a run and its resumption."""
+
+
+def resumable_settings(config: TrainingConfig) -> dict[str, Any]:
+    """The settings that decide which weights come out, flat, by dotted name."""
+    plain = config.as_dict()
+    return {
+        f"{section}.{name}": value
+        for section in ("model", "training")
+        for name, value in plain[section].items()
+        if name not in INDIFFERENT
+    }
+
+
+def setting_changes(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
+    """One line for each setting that differs."""
+    return [
+        f"{name}: {before.get(name)!r} → {after.get(name)!r}"
+        for name in sorted(before.keys() | after.keys())
+        if before.get(name) != after.get(name)
+    ]
+
+
+@contextmanager
+def stop_signals() -> Iterator[Callable[[], bool]]:
+    """SIGTERM and SIGINT set a flag that the loop polls; a second one ends the process at once."""
+    received = False
+
+    def receive(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 (signal's signature)
+        nonlocal received
+        if received:
+            raise SystemExit(128 + number)
+        received = True
+
+    before = {number: signal.signal(number, receive) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield lambda: received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
