@@ -18,8 +18,12 @@ from training.corpus import CorpusError, read_pairs
 from training.evaluation import evaluate as evaluate_checkpoint
 from training.evaluation_report import print_evaluation
 from training.gold import GoldError
+from training.interruption import RunLockedError
 from training.prepare import prepare as prepare_corpus
+from training.resume import ResumeError
+from training.run import train as train_run
 from training.tokenizer_training import TokenizerTrainingError
+from training.trainer import TrainingError
 
 cli = typer.Typer(
     no_args_is_help=True,
@@ -31,13 +35,22 @@ console = Console(stderr=True)
 ConfigFile = Annotated[Path, typer.Argument(help="TOML file of the run.", show_default=False)]
 BAD_INPUT = 2
 """Exit status where the caller's files or settings are at fault."""
-EXPECTED = (
-    CheckpointError,
+INTERRUPTED = 75
+"""Exit status of a run that a signal stopped after its state was saved (EX_TEMPFAIL)."""
+STATUS: dict[type[Exception], int] = {
+    TrainingError: 3,
+    ResumeError: 4,
+    RunLockedError: 5,
+}
+"""Exit status of failures that are not the caller's files or settings."""
+EXPECTED: tuple[type[Exception], ...] = (
     ConfigError,
     CorpusError,
     GoldError,
     TokenizerTrainingError,
+    CheckpointError,
     OSError,
+    *STATUS,
 )
 
 
@@ -51,6 +64,16 @@ def prepare(config: ConfigFile) -> None:
     """Clean the corpus, train the tokenizer(s), and write token ids into the run folder."""
     prepared = prepare_corpus(read_config(config), console)
     console.print(f"{len(prepared.train):,} training pairs in {prepared.folder}")
+
+
+@cli.command()
+def train(config: ConfigFile) -> None:
+    """Train a translator; the same command resumes a run that was stopped."""
+    best = train_run(read_config(config), console)
+    if best is None:
+        raise typer.Exit(INTERRUPTED)
+    console.print(f"Best checkpoint: {best}")
+    console.print(f"Serve it: SOFTALIGN_CHECKPOINTS={best.parent} scripts/serve")
 
 
 @cli.command()
@@ -102,7 +125,7 @@ def main() -> None:
         cli()
     except EXPECTED as error:
         console.print(f"[red]error:[/red] {error}", highlight=False, soft_wrap=True)
-        raise SystemExit(BAD_INPUT) from error
+        raise SystemExit(STATUS.get(type(error), BAD_INPUT)) from error
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """A moving average of the weights: what is validated and shipped."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -18,9 +18,9 @@ def moving_average(model: Seq2Seq, decay: float) -> AveragedModel:
     return AveragedModel(model, multi_avg_fn=_update(decay))
 
 
-def _update(decay: float) -> Callable[[list[Tensor], list[Tensor], Tensor | int], None]:
+def _update(decay: float) -> Callable[[Sequence[Tensor], Sequence[Tensor], Tensor | int], None]:
     @torch.no_grad()
-    def update(averaged: list[Tensor], current: list[Tensor], count: Tensor | int) -> None:
+    def update(averaged: Sequence[Tensor], current: Sequence[Tensor], count: Tensor | int) -> None:
         updates = int(count)
         rate = 1 - min(decay, (1 + updates) / (10 + updates))
         for average, parameter in zip(averaged, current, strict=True):

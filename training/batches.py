@@ -79,9 +79,10 @@ class BatchPlan:
         sees exactly what an unbroken one would have.
         """
         for rows in self.indices(epoch)[start:]:
-            yield self._batch(rows)
+            yield self.batch(rows)
 
-    def _batch(self, rows: npt.NDArray[np.int64]) -> TrainingBatch:
+    def batch(self, rows: npt.NDArray[np.int64]) -> TrainingBatch:
+        """This rank's share of the pairs `rows`, padded and shifted."""
         own = rows[self.rank :: self.world]
         if len(own):
             return collate(self.dataset, own, pad_id=self.pad_id, bos_id=self.bos_id)

@@ -190,6 +190,18 @@ class ValidationConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CardConfig:
+    """What the model card says that cannot be measured, as Markdown."""
+
+    data: str = ""
+    """Where the sentences come from."""
+    licence: str = ""
+    """Under which licences they stand, with the lines of attribution they ask for."""
+    limits: str = ""
+    """What the model is bad at."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingConfig:
     """One run; raises ConfigError where two settings contradict each other."""
 
@@ -202,6 +214,7 @@ class TrainingConfig:
     """Vocabulary sizes and special ids follow from `tokenizer`; the other fields are `[model]`."""
     training: TrainerConfig = field(default_factory=TrainerConfig)
     validation: ValidationConfig = field(default_factory=ValidationConfig)
+    card: CardConfig = field(default_factory=CardConfig)
 
     def __post_init__(self) -> None:
         if self.model.share_embeddings and not self.tokenizer.joint:
@@ -220,6 +233,11 @@ class TrainingConfig:
     def prepared_folder(self) -> Path:
         """Where `prepare` puts the tokenizers and the token ids."""
         return self.run / "prepared"
+
+    @property
+    def checkpoint_folder(self) -> Path:
+        """Where the best weights go, as the service loads them."""
+        return self.run / "checkpoint"
 
     def as_dict(self) -> dict[str, Any]:
         """Nested plain values (paths as strings), to be stored as JSON and compared."""

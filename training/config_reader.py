@@ -13,6 +13,7 @@ from training.config import (
     EOS_ID,
     PAD_ID,
     UNK_ID,
+    CardConfig,
     CleaningConfig,
     ConfigError,
     DataConfig,
@@ -31,6 +32,7 @@ SECTIONS: dict[str, type] = {
     "model": ModelConfig,
     "training": TrainerConfig,
     "validation": ValidationConfig,
+    "card": CardConfig,
 }
 DERIVED = {"source_vocabulary_size", "target_vocabulary_size"} | {
     f"{token}_id" for token in ("pad", "unk", "bos", "eos")
@@ -78,6 +80,7 @@ def _build(values: dict[str, Any], folder: Path) -> TrainingConfig:
         model=_construct(ModelConfig, "model", sections["model"]),
         training=_construct(TrainerConfig, "training", sections["training"]),
         validation=_construct(ValidationConfig, "validation", sections["validation"]),
+        card=_construct(CardConfig, "card", sections["card"]),
     )
 
 

@@ -34,7 +34,9 @@ def label_smoothed_cross_entropy(
     whole training step, two interleaved runs).
     """
     rows, wanted = logits.flatten(0, -2), targets.flatten()
-    smoothed, likelihood = _SmoothedCrossEntropy.apply(rows, wanted, pad_id, smoothing)
+    smoothed, likelihood = _SmoothedCrossEntropy.apply(  # type: ignore[no-untyped-call]
+        rows, wanted, pad_id, smoothing
+    )
     return LossSums(smoothed, likelihood, (wanted != pad_id).sum())
 
 
@@ -56,10 +58,10 @@ class _SmoothedCrossEntropy(torch.autograd.Function):
         gradient = torch.empty_like(logits)
         nll = torch.zeros((), device=logits.device)
         uniform = torch.zeros((), device=logits.device)
-        for part, wanted, out in zip(
-            logits.split(CHUNK), targets.split(CHUNK), gradient.split(CHUNK), strict=True
-        ):
-            log_probs = torch.log_softmax(part.float(), dim=-1)
+        for begin in range(0, len(logits), CHUNK):
+            rows = slice(begin, begin + CHUNK)
+            wanted = targets[rows]
+            log_probs = torch.log_softmax(logits[rows].float(), dim=-1)
             real = (wanted != pad_id)[:, None]
             nll -= (log_probs.gather(1, wanted[:, None]) * real).sum()
             uniform -= (log_probs.mean(dim=1, keepdim=True) * real).sum()
@@ -67,13 +69,13 @@ class _SmoothedCrossEntropy(torch.autograd.Function):
             probabilities -= smoothing / logits.shape[1]
             one = torch.full_like(wanted[:, None], smoothing - 1, dtype=probabilities.dtype)
             probabilities.scatter_add_(1, wanted[:, None], one)
-            out.copy_(probabilities.mul_(real))
+            gradient[rows] = probabilities.mul_(real)
         ctx.save_for_backward(gradient)
         ctx.mark_non_differentiable(nll)
         return (1 - smoothing) * nll + smoothing * uniform, nll
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(
         ctx: Any,  # noqa: ANN401
         scale: Tensor,

@@ -14,7 +14,13 @@ from typing import Any
 
 import torch
 
+from training.config import TrainingConfig
+
 NAME = re.compile(r"step-(\d{8})-([0-9a-f]{16})\.pt")
+
+
+INDIFFERENT = ("threads", "validate_every_steps", "save_every_steps", "patience", "device")
+"""Settings of `[training]` that may change between a run and its resumption."""
 
 
 class ResumeError(Exception):
@@ -96,3 +102,23 @@ def write_durably(path: Path, content: bytes | memoryview) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def resumable_settings(config: TrainingConfig) -> dict[str, Any]:
+    """The settings that decide which weights come out, flat, by dotted name."""
+    plain = config.as_dict()
+    return {
+        f"{section}.{name}": value
+        for section in ("model", "training")
+        for name, value in plain[section].items()
+        if name not in INDIFFERENT
+    }
+
+
+def setting_changes(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
+    """One line for each setting that differs."""
+    return [
+        f"{name}: {before.get(name)!r} → {after.get(name)!r}"
+        for name in sorted(before.keys() | after.keys())
+        if before.get(name) != after.get(name)
+    ]

@@ -1,12 +1,9 @@
 """The training loop: fetch, forward, backward, clip, step, report."""
 
 import math
-import signal
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from types import FrameType
 from typing import Any
 
 import torch
@@ -19,7 +16,7 @@ from training.config import TrainingConfig
 from training.loss import label_smoothed_cross_entropy
 from training.precision import Placement
 from training.prepare import Prepared
-from training.resume import ResumeError
+from training.resume import ResumeError, resumable_settings, setting_changes
 from training.schedule import learning_rate
 
 PATIENCE_WITH_NON_FINITE = 10
@@ -122,14 +119,18 @@ class Trainer:
         Raises TrainingError when too many updates in a row were not finite.
         """
         while not self.finished:
-            taken = self.position.batch
-            for batch in self.plan.epoch(self.position.epoch, taken):
-                update = self._update(batch.to(self._placement.device))
-                self.position.step += 1
-                self.position.batch += 1
+            batches = self.plan.indices(self.position.epoch)
+            for rows in batches[self.position.batch :]:
+                update = self._update(self.plan.batch(rows).to(self._placement.device))
+                self._move_on(len(batches))
                 yield update
                 if self.finished:
                     return
+
+    def _move_on(self, batches_in_epoch: int) -> None:
+        self.position.step += 1
+        self.position.batch += 1
+        if self.position.batch == batches_in_epoch:
             self.position.epoch += 1
             self.position.batch = 0
 
@@ -149,7 +150,7 @@ class Trainer:
             smoothing=self._settings.label_smoothing,
         )
         tokens = max(1, int(sums.tokens))
-        (sums.smoothed / tokens).backward()
+        torch.autograd.backward(sums.smoothed / tokens)
         norm = self._clip()
         if math.isfinite(norm):
             self.optimizer.step()
@@ -229,46 +230,3 @@ class Trainer:
         torch.set_rng_state(state["random"]["cpu"])
         if self._placement.device.type == "cuda":
             torch.cuda.set_rng_state(state["random"]["cuda"], self._placement.device)
-
-
-INDIFFERENT = ("threads", "validate_every_steps", "save_every_steps", "patience", "device")
-"""Settings of `[training]` that may change between a run and its resumption."""
-
-
-def resumable_settings(config: TrainingConfig) -> dict[str, Any]:
-    """The settings that decide which weights come out, flat, by dotted name."""
-    plain = config.as_dict()
-    return {
-        f"{section}.{name}": value
-        for section in ("model", "training")
-        for name, value in plain[section].items()
-        if name not in INDIFFERENT
-    }
-
-
-def setting_changes(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
-    """One line for each setting that differs."""
-    return [
-        f"{name}: {before.get(name)!r} → {after.get(name)!r}"
-        for name in sorted(before.keys() | after.keys())
-        if before.get(name) != after.get(name)
-    ]
-
-
-@contextmanager
-def stop_signals() -> Iterator[Callable[[], bool]]:
-    """SIGTERM and SIGINT set a flag that the loop polls; a second one ends the process at once."""
-    received = False
-
-    def receive(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 (signal's signature)
-        nonlocal received
-        if received:
-            raise SystemExit(128 + number)
-        received = True
-
-    before = {number: signal.signal(number, receive) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield lambda: received
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

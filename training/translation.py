@@ -3,7 +3,8 @@
 import torch
 
 from model.batch import pad_sentences
-from model.search import SearchOptions, beam_search
+from model.hypothesis import SearchOptions
+from model.search import beam_search
 from model.seq2seq import Seq2Seq
 from model.tokenizer import Tokenizer
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from model.search import SearchOptions
+from model.hypothesis import SearchOptions
 from model.seq2seq import Seq2Seq
 from model.tokenizer import Tokenizer
 from training.batches import TrainingBatch, collate

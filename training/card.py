@@ -1,0 +1,57 @@
+"""The model card that travels with a checkpoint."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from training.config import TrainingConfig
+from training.prepare import Prepared
+
+
+def model_card(config: TrainingConfig, prepared: Prepared, metrics: Mapping[str, Any]) -> str:
+    """Markdown: what the model is, what it learned from, how, and how well it does."""
+    data, model, training = config.data, config.model, config.training
+    report = prepared.reports["train"]
+    card = config.card
+    budget = (
+        f"{training.max_steps} updates" if training.max_steps else f"{training.max_epochs} epochs"
+    )
+    lines = [
+        f"# {data.source_language} → {data.target_language}",
+        "",
+        f"Attention translator (Bahdanau et al. 2015) with {model.cell.upper()} cells: a "
+        f"bidirectional encoder of 2 × {model.encoder_units} units, a decoder of "
+        f"{model.decoder_units}, attention `{model.attention}` with the "
+        f"`{model.attention_query}` query.",
+        "",
+        "## Data",
+        "",
+        card.data or "Not stated by whoever trained it.",
+        "",
+        f"{report['kept']:,} of {report['read']:,} pairs were kept by cleaning.",
+        "",
+        f"Licence and attribution: {card.licence or 'not stated.'}",
+        "",
+        "## Recipe",
+        "",
+        f"{config.tokenizer.vocabulary_size:,} sentencepiece pieces with byte fallback, "
+        f"{budget} of at most {training.max_batch_tokens:,} padded tokens a batch, "
+        f"AdamW at {training.learning_rate:g} with {training.warmup_steps} warm-up steps and "
+        f"{training.decay} decay, dropout {model.dropout:g}, label smoothing "
+        f"{training.label_smoothing:g}, gradients clipped at {training.clip_norm:g}, "
+        f"weights averaged with decay {training.ema_decay:g}.",
+        "",
+        "## Metrics",
+        "",
+        "| on the validation pairs | |",
+        "|---|---|",
+        *(f"| {name} | {_shown(value)} |" for name, value in metrics.items()),
+        "",
+        "## Limits",
+        "",
+        card.limits or "Not stated by whoever trained it.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _shown(value: object) -> str:
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
