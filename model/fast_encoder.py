@@ -37,20 +37,17 @@ class FastEncoder:
     ) -> tuple[Float[Tensor, "B S H"], Float[Tensor, "B S H"]]:
         """The outputs of either direction, each in its own reading order."""
         count, positions = ahead.shape
+        gates = torch.cat(
+            [table[ids.T] for table, ids in zip(self._gates, (ahead, back), strict=True)], dim=1
+        )
         state = torch.zeros(2 * count, self._cell.state_size, device=ahead.device)
         outputs = torch.empty(positions, 2 * count, self._cell.units, device=ahead.device)
         for position in range(positions):
-            gates = torch.cat(
-                [
-                    self._gates[0].index_select(0, ahead[:, position]),
-                    self._gates[1].index_select(0, back[:, position]),
-                ]
-            )
             hidden = self._cell.output(state)
             recurrent = torch.cat(
                 [self._recurrent[0](hidden[:count]), self._recurrent[1](hidden[count:])]
             )
-            state = self._cell.combine(gates.float(), recurrent.float(), state)
+            state = self._cell.combine(gates[position].float(), recurrent.float(), state)
             outputs[position] = self._cell.output(state)
         by_sentence = outputs.transpose(0, 1)
         return by_sentence[:count], by_sentence[count:]

@@ -14,6 +14,9 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
+_pack = torch.ops.mkldnn._reorder_linear_weight.default
+_product = torch.ops.mkldnn._linear_pointwise.default
+
 
 def serving_dtype(device: torch.device) -> torch.dtype:
     """bfloat16 where the processor multiplies it natively, float32 elsewhere.
@@ -37,9 +40,7 @@ class PackedLinear:
         weight = weight.detach().to(dtype).contiguous()
         has_onednn: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
         self._packed = weight.device.type == "cpu" and has_onednn
-        self._weight: Tensor = (
-            torch.ops.mkldnn._reorder_linear_weight(weight) if self._packed else weight
-        )
+        self._weight: Tensor = _pack(weight) if self._packed else weight
         self._bias = None if bias is None else bias.detach().to(dtype).contiguous()
 
     def __call__(self, x: Float[Tensor, "M K"]) -> Float[Tensor, "M N"]:
@@ -47,7 +48,5 @@ class PackedLinear:
         x = x.to(self._dtype)
         if not self._packed:
             return F.linear(x, self._weight, self._bias)
-        product: Tensor = torch.ops.mkldnn._linear_pointwise(
-            x, self._weight, self._bias, "none", [], ""
-        )
+        product: Tensor = _product(x, self._weight, self._bias, "none", [], "")
         return product
