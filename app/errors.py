@@ -3,6 +3,11 @@
 ServiceError
 ├── UnreadableRequestError   the request could not be read: 400, 413, 415, 431
 ├── InvalidInputError        it was read, and something in it cannot be used: 404, 413, 422
+├── AccessError              who asks is not known, or may not do this: 400, 401, 403
+├── ConflictError            the key of an idempotent request belongs to another one: 409
+├── RateLimitedError         the caller's own quota is used up: 429 with Retry-After
+├── StorageUnavailableError  the database does not answer: 503 with Retry-After
+├── StorageFullError         the database has no room left: 507 with Retry-After
 ├── OverloadedError          the service is full: 503 with Retry-After
 ├── NotReadyError            the service is starting or stopping: 503 with Retry-After
 ├── DeadlineError            the time of the request ran out: 504
@@ -30,10 +35,15 @@ PROBLEMS: Mapping[str, Problem] = {
     "json_too_deep": Problem(400, "The body is nested too deeply"),
     "duplicate_key": Problem(400, "An object of the body has a key twice"),
     "bad_request": Problem(400, "The request cannot be understood"),
+    "key_in_url": Problem(400, "A key must not stand in an address"),
+    "unauthorized": Problem(401, "A valid key is needed"),
+    "forbidden": Problem(403, "This key may not do this"),
     "not_found": Problem(404, "There is nothing at this address"),
     "method_not_allowed": Problem(405, "This address does not take this method"),
+    "idempotency_conflict": Problem(409, "This Idempotency-Key belongs to another request"),
     "body_too_large": Problem(413, "The body is too large"),
     "matrix_too_large": Problem(413, "The alignment is too large for this form"),
+    "record_too_large": Problem(413, "The result is too large to be stored"),
     "unsupported_media_type": Problem(415, "The body must be JSON in UTF-8"),
     "unsupported_encoding": Problem(415, "The body must not be compressed"),
     "validation_failed": Problem(422, "The request has fields that cannot be used"),
@@ -46,12 +56,16 @@ PROBLEMS: Mapping[str, Problem] = {
     "unknown_model": Problem(422, "There is no such model"),
     "unknown_language_pair": Problem(422, "No model translates this pair of languages"),
     "alignment_unavailable": Problem(422, "This model has no alignment of this kind"),
+    "bad_cursor": Problem(422, "This cursor does not continue this list"),
+    "rate_limited": Problem(429, "The quota of this caller is used up"),
     "header_too_large": Problem(431, "The request has too many or too large header fields"),
     "internal_error": Problem(500, "The service failed"),
     "inference_failed": Problem(500, "The network failed on this request"),
     "overloaded": Problem(503, "The service is full"),
     "not_ready": Problem(503, "The service is not ready"),
+    "storage_unavailable": Problem(503, "The database does not answer"),
     "deadline_exceeded": Problem(504, "The time for this request ran out"),
+    "storage_full": Problem(507, "The database has no room left"),
 }
 
 STATUS_CODES: Mapping[int, str] = {
@@ -111,6 +125,52 @@ class RetryableError(ServiceError):
     def __init__(self, code: str, detail: str, most_seconds: int) -> None:
         super().__init__(code, detail)
         self.headers["Retry-After"] = str(1 + secrets.randbelow(most_seconds))
+
+
+class AccessError(ServiceError):
+    """Who asks is not known, or may not do what was asked."""
+
+
+class ConflictError(ServiceError):
+    """The `Idempotency-Key` was used before, for a request with another body."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "idempotency_conflict",
+            "This Idempotency-Key came with another body in the last 24 hours. Use a new key.",
+        )
+
+
+class RateLimitedError(RetryableError):
+    """The caller's own quota is used up; others are not affected."""
+
+    def __init__(self, detail: str, seconds: int) -> None:
+        super().__init__("rate_limited", detail, 1)
+        self.headers["Retry-After"] = str(seconds)
+
+
+class StorageUnavailableError(RetryableError):
+    """The database does not answer in time, or not at all."""
+
+    def __init__(self, most_seconds: int) -> None:
+        super().__init__(
+            "storage_unavailable",
+            "The database does not answer. Try again later; a translation with `store: false` "
+            "does not need it.",
+            most_seconds,
+        )
+
+
+class StorageFullError(RetryableError):
+    """The database has no room left; it can still be read and deleted from."""
+
+    def __init__(self, most_seconds: int) -> None:
+        super().__init__(
+            "storage_full",
+            "The database has no room left, so the result could not be stored. A translation with "
+            "`store: false` does not need it.",
+            most_seconds,
+        )
 
 
 class OverloadedError(RetryableError):

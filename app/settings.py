@@ -4,13 +4,20 @@ import difflib
 import os
 from pathlib import Path
 
-from pydantic import Field, ValidationError
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PREFIX = "SOFTALIGN_"
 
-SCRIPT_VARIABLES = frozenset({"SOFTALIGN_PYTHON", "SOFTALIGN_TORCH_INDEX"})
-"""Variables of the scripts that prepare the environment; the service lets them pass."""
+SCRIPT_VARIABLES = frozenset(
+    {
+        "SOFTALIGN_PYTHON",
+        "SOFTALIGN_TORCH_INDEX",
+        "SOFTALIGN_TEST_POSTGRES_URL",
+        "SOFTALIGN_TEST_REDIS_URL",
+    }
+)
+"""Variables of the scripts and the tests; the service lets them pass."""
 
 
 class SettingsError(Exception):
@@ -90,6 +97,36 @@ class Settings(BaseSettings):
 
     shutdown_seconds: int = Field(default=25, ge=1)
     """Time that running requests get to finish when the service is told to stop."""
+
+    data: Path = Path("data")
+    """Folder of the SQLite database `softalign.db`; made when it is missing."""
+
+    database_url: SecretStr | None = None
+    """`postgresql://user:password@host/name` (extra `postgres`) instead of SQLite in `data`."""
+
+    database_url_file: Path | None = None
+    """File that holds the database's URL, such as a mounted secret."""
+
+    database_statement_seconds: float = Field(default=2.0, gt=0, le=60)
+    """Longest time for one statement, a lock that it waits for included."""
+
+    database_pool_seconds: float = Field(default=1.0, gt=0, le=60)
+    """Longest wait for a connection of the pool."""
+
+    database_pool_size: int = Field(default=10, ge=1, le=100)
+    """Connections that are kept open."""
+
+    record_ttl_seconds: int = Field(default=30 * 86_400, ge=0)
+    """How long a stored translation can be fetched; 0 stores none. A request may shorten it."""
+
+    max_record_bytes: int = Field(default=2 * 2**20, ge=1_024)
+    """Largest stored translation, in bytes after compression; more gets 413."""
+
+    max_page_size: int = Field(default=100, ge=1, le=1_000)
+    """Most translations in one page of the list."""
+
+    purge_seconds: int = Field(default=60, ge=1)
+    """Time between two rounds that delete what has expired."""
 
 
 def load_settings() -> Settings:

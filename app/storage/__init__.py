@@ -1,0 +1,1 @@
+"""Stored translations, idempotency keys and API keys: SQLite by default, PostgreSQL by URL."""
