@@ -63,13 +63,15 @@ def save_checkpoint(
     training: dict[str, Any],
     metrics: dict[str, Any],
     card: str,
+    name: str | None = None,
     dtype: torch.dtype = torch.float16,
 ) -> None:
     """Write a checkpoint so that `folder` holds, at every moment, a complete one or none.
 
     All is written and synced under a hidden sibling, which is then renamed. A checkpoint that is
     there already steps aside as `.NAME.previous` until the new one is in place; a crash between
-    the two leaves that one, and `load_checkpoint(folder)` finds it.
+    the two leaves that one, and `load_checkpoint(folder)` finds it. The model is called `name`,
+    or as the folder, and keeps that name wherever it is copied.
     Raises CheckpointError where a weight is not finite in `dtype` or the disk refuses; whatever
     was in `folder` is then untouched.
     """
@@ -82,7 +84,7 @@ def save_checkpoint(
     if not joint:
         contents["target.spm"] = target_tokenizer.serialized
     manifest = Manifest(
-        name=folder.name,
+        name=name or folder.name,
         source_language=source_language,
         target_language=target_language,
         config=model.config,

@@ -35,7 +35,7 @@ class Manifest:
     """All that is known about a checkpoint without opening another of its files."""
 
     name: str
-    """What the model is called; the folder's name when it was saved."""
+    """What the model is called, wherever its folder is copied."""
     source_language: str
     target_language: str
     config: ModelConfig

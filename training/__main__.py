@@ -7,6 +7,7 @@ from typing import Annotated
 import torch
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import Progress
 
 from model.checkpoint import CheckpointError, load_checkpoint
@@ -124,7 +125,7 @@ def main() -> None:
     try:
         cli()
     except EXPECTED as error:
-        console.print(f"[red]error:[/red] {error}", highlight=False, soft_wrap=True)
+        console.print(f"[red]error:[/red] {escape(str(error))}", highlight=False, soft_wrap=True)
         raise SystemExit(STATUS.get(type(error), BAD_INPUT)) from error
 
 

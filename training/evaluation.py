@@ -3,6 +3,7 @@
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,6 @@ from rich.progress import Progress
 from model.batch import pad_sentences
 from model.checkpoint import Checkpoint
 from model.hypothesis import SearchOptions
-from model.search import beam_search
 from training.corpus import Pair
 from training.gold import (
     AlignmentRow,
@@ -24,9 +24,7 @@ from training.gold import (
     word_weights,
 )
 from training.metrics import TranslationScores, perplexity, score_translations
-
-ROWS = 32
-"""Sentences that are decoded side by side."""
+from training.translation import ROWS, translate
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +120,14 @@ def evaluate(
     weights = {
         folder: list(
             progress.track(
-                word_weights(checkpoint, sentences), len(sentences), description="Aligning"
+                word_weights(
+                    checkpoint.model,
+                    checkpoint.source_tokenizer,
+                    checkpoint.target_tokenizer,
+                    sentences,
+                ),
+                len(sentences),
+                description="Aligning",
             )
         )
         for folder, sentences in gold.items()
@@ -146,19 +151,16 @@ def evaluate(
 def _translations(
     checkpoint: Checkpoint, pairs: Sequence[Pair], beam_size: int, progress: Progress
 ) -> list[str]:
-    tokenizer = checkpoint.source_tokenizer
-    ids = [[*tokenizer.encode(pair.source), tokenizer.eos_id] for pair in pairs]
-    order = sorted(range(len(ids)), key=lambda index: len(ids[index]))
-    options = SearchOptions(beam_size=beam_size)
-    translations = [""] * len(ids)
-    task = progress.add_task("Translating", total=len(ids))
-    for begin in range(0, len(order), ROWS):
-        rows = order[begin : begin + ROWS]
-        batch = pad_sentences([ids[row] for row in rows], tokenizer.pad_id).to(checkpoint.device)
-        for row, best in zip(rows, beam_search(checkpoint.model, batch, options), strict=True):
-            translations[row] = checkpoint.target_tokenizer.decode(best[0].tokens)
-        progress.advance(task, len(rows))
-    return translations
+    task = progress.add_task("Translating", total=len(pairs))
+    return translate(
+        checkpoint.model,
+        checkpoint.source_tokenizer,
+        checkpoint.target_tokenizer,
+        [pair.source for pair in pairs],
+        SearchOptions(beam_size=beam_size),
+        checkpoint.device,
+        advance=partial(progress.advance, task),
+    )
 
 
 @torch.inference_mode()

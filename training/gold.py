@@ -21,11 +21,12 @@ from model.alignment import (
     word_alignment,
 )
 from model.batch import pad_sentences
-from model.checkpoint import Checkpoint
 from model.forced import forced
 from model.pharaoh import from_pharaoh
+from model.seq2seq import Seq2Seq
 from model.tokenizer import Encoded, Tokenizer
 from model.words import Token, group_pieces, tokens_at
+from training.translation import ROWS
 
 Rule = Literal["argmax", "threshold", "links"]
 """`argmax`: the heaviest source word of each target word. `threshold`: every weight that reaches
@@ -35,8 +36,6 @@ THRESHOLDS = tuple(number / 20 for number in range(2, 19))
 SHIFTS = (-1, 0, 1)
 """Target tokens by which rows are moved. Any but 0 must score worse; if not, weights and tokens
 are out of step, the classical mistake of attention alignments."""
-ROWS = 32
-"""Sentences that are decoded side by side."""
 FILES = ("src.txt", "tgt.txt", "gold.txt")
 
 
@@ -100,26 +99,25 @@ def read_gold(folder: Path, *, reverse: bool = False) -> list[GoldSentence]:
 
 
 def word_weights(
-    checkpoint: Checkpoint, sentences: Sequence[GoldSentence]
+    model: Seq2Seq,
+    source_tokenizer: Tokenizer,
+    target_tokenizer: Tokenizer,
+    sentences: Sequence[GoldSentence],
 ) -> Iterator[WordWeights]:
     """Attention of the gold targets under teacher forcing, merged from pieces to words.
 
-    In the order of `sentences`. Raises ValueError if the model has no attention.
+    In the order of `sentences`, computed where `model` is. Raises ValueError if the model has no
+    attention.
     """
-    if checkpoint.manifest.config.attention == "none":
+    if model.config.attention == "none":
         raise ValueError("the model has no attention, so there is nothing to align with")
+    device = next(model.parameters()).device
     for begin in range(0, len(sentences), ROWS):
         batch = sentences[begin : begin + ROWS]
-        sources = [checkpoint.source_tokenizer.encode_with_spans(pair.source) for pair in batch]
-        targets = [checkpoint.target_tokenizer.encode_with_spans(pair.target) for pair in batch]
-        padded = pad_sentences(
-            _ended(sources, checkpoint.source_tokenizer), checkpoint.source_tokenizer.pad_id
-        )
-        hypotheses = forced(
-            checkpoint.model,
-            padded.to(checkpoint.device),
-            _ended(targets, checkpoint.target_tokenizer),
-        )
+        sources = [source_tokenizer.encode_with_spans(pair.source) for pair in batch]
+        targets = [target_tokenizer.encode_with_spans(pair.target) for pair in batch]
+        padded = pad_sentences(_ended(sources, source_tokenizer), source_tokenizer.pad_id)
+        hypotheses = forced(model, padded.to(device), _ended(targets, target_tokenizer))
         for pair, source, target, hypothesis in zip(
             batch, sources, targets, hypotheses, strict=True
         ):

@@ -98,6 +98,7 @@ class Reporter:
             + (" · [green]best so far, checkpoint written[/green]" if best else "")
         )
         self._console.print(f"  {scores.signature}", style="dim", highlight=False)
+        self._alignment(position, validation)
         for sample in validation.samples:
             for mark, text in (
                 ("source", sample.source),
@@ -111,6 +112,22 @@ class Reporter:
             "validation/chrf": scores.chrf,
         }.items():
             self._writer.add_scalar(name, value, position.step)
+
+    def _alignment(self, position: Position, validation: Validation) -> None:
+        if validation.alignment is None:
+            return
+        row, scores = validation.alignment, validation.alignment.scores
+        threshold = "" if row.threshold is None else f" at {row.threshold}"
+        self._console.print(
+            f"  AER {100 * scores.aer:.1f} ({row.rule}{threshold}) · precision "
+            f"{100 * scores.precision:.1f} · recall {100 * scores.recall:.1f}"
+        )
+        if validation.alignment_shift != 0:
+            self._console.print(
+                f"  [bold red]Attention fits better when moved by {validation.alignment_shift:+d} "
+                "tokens[/bold red]: not learned yet, or out of step with the tokens"
+            )
+        self._writer.add_scalar("validation/aer", 100 * scores.aer, position.step)
 
     def say(self, text: str) -> None:
         """A line that stays."""

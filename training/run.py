@@ -116,8 +116,16 @@ class _Run:
             "signature": scores.signature,
             "pairs": config.validation.max_pairs or len(self._prepared.validation),
         }
+        if validation.alignment is not None:
+            metrics |= {
+                "aer": 100 * validation.alignment.scores.aer,
+                "alignment_rule": validation.alignment.rule,
+                "alignment_threshold": validation.alignment.threshold,
+                "alignment_shift": validation.alignment_shift,
+            }
         save_checkpoint(
             config.checkpoint_folder,
+            name=config.run.name,
             model=self._trainer.averaged_model,
             source_tokenizer=Tokenizer(self._prepared.source_spm),
             target_tokenizer=Tokenizer(self._prepared.target_spm),

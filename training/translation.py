@@ -1,5 +1,7 @@
 """Many sentences translated offline, in batches of like length."""
 
+from collections.abc import Callable
+
 import torch
 
 from model.batch import pad_sentences
@@ -19,8 +21,12 @@ def translate(
     sources: list[str],
     options: SearchOptions,
     device: torch.device,
+    advance: Callable[[int], object] = lambda _: None,
 ) -> list[str]:
-    """Best translations in the order of `sources`, decoded in batches of like length."""
+    """Best translations in the order of `sources`, decoded in batches of like length.
+
+    `advance` hears how many sentences each batch finished, for a progress bar.
+    """
     ids = [[*source_tokenizer.encode(text), source_tokenizer.eos_id] for text in sources]
     order = sorted(range(len(ids)), key=lambda index: len(ids[index]))
     translations = [""] * len(ids)
@@ -31,4 +37,5 @@ def translate(
             rows, beam_search(model, batch.to(device), options), strict=True
         ):
             translations[row] = target_tokenizer.decode(list(hypotheses[0].tokens))
+        advance(len(rows))
     return translations

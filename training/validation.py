@@ -11,6 +11,14 @@ from model.seq2seq import Seq2Seq
 from model.tokenizer import Tokenizer
 from training.batches import TrainingBatch, collate
 from training.config import TrainingConfig
+from training.gold import (
+    AlignmentRow,
+    best_row,
+    best_shift,
+    read_gold,
+    score_alignments,
+    word_weights,
+)
 from training.loss import label_smoothed_cross_entropy
 from training.metrics import TranslationScores, perplexity, score_translations
 from training.precision import Placement
@@ -35,6 +43,10 @@ class Validation:
     """Mean negative log-likelihood of a target token, in nats, without label smoothing."""
     scores: TranslationScores
     samples: tuple[Sample, ...]
+    alignment: AlignmentRow | None = None
+    """The best way to make links from attention, where gold alignments are configured."""
+    alignment_shift: int = 0
+    """The shift of the attention that fits the gold alignments best; anything but 0 is a defect."""
 
     @property
     def perplexity(self) -> float:
@@ -43,7 +55,10 @@ class Validation:
 
 
 class Validator:
-    """Measures a network on the validation pairs of one prepared corpus."""
+    """Measures a network on the validation pairs of one prepared corpus.
+
+    Raises GoldError, before any training, if a configured gold folder cannot be read.
+    """
 
     def __init__(self, config: TrainingConfig, prepared: Prepared, placement: Placement) -> None:
         self._config = config
@@ -51,10 +66,15 @@ class Validator:
         self._placement = placement
         self._source = Tokenizer(prepared.source_spm)
         self._target = Tokenizer(prepared.target_spm)
+        self._gold = [
+            sentence
+            for folder in config.validation.gold_align
+            for sentence in read_gold(folder, reverse=config.data.reverse)
+        ]
 
     @torch.no_grad()
     def __call__(self, model: Seq2Seq) -> Validation:
-        """Loss over all pairs; BLEU, chrF and samples of the first `validation.max_pairs`."""
+        """Loss over all pairs; BLEU, chrF and samples of the first `validation.max_pairs`; AER."""
         training = model.training
         model.eval()
         try:
@@ -65,10 +85,13 @@ class Validator:
                 Sample(pair.source, pair.target, translation)
                 for pair, translation in zip(pairs, translations, strict=True)
             )
+            rows = self._align(model)
             return Validation(
                 self._loss(model),
                 score_translations(translations, references),
                 spread(samples, self._config.validation.samples),
+                best_row(rows) if rows else None,
+                best_shift(rows) if rows else 0,
             )
         finally:
             model.train(training)
@@ -94,6 +117,10 @@ class Validator:
             rows = order[begin : begin + ROWS]
             batch = collate(dataset, rows, pad_id=config.pad_id, bos_id=config.bos_id)
             yield batch.to(self._placement.device)
+
+    def _align(self, model: Seq2Seq) -> list[AlignmentRow]:
+        weights = word_weights(model, self._source, self._target, self._gold)
+        return score_alignments(self._gold, list(weights)) if self._gold else []
 
     def _translate(self, model: Seq2Seq, sources: list[str]) -> list[str]:
         options = SearchOptions(beam_size=self._config.validation.beam_size)

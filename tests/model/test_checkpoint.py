@@ -106,6 +106,11 @@ def test_a_checkpoint_round_trips(tmp_path, joint_tokenizer, choices):
     assert torch.equal(actual.logits, expected.logits)
 
 
+def test_a_name_stays_when_the_folder_is_copied(folder, joint_tokenizer):
+    save(folder, joint_tokenizer, name="everyday")
+    assert load_checkpoint(folder.rename(folder.parent / "elsewhere")).manifest.name == "everyday"
+
+
 def test_half_precision_is_the_default_and_comes_back_as_float32(tmp_path, joint_tokenizer):
     save(tmp_path / "a", joint_tokenizer, dtype=torch.float16)
     on_disk = load_file(tmp_path / "a" / "model.safetensors")

@@ -95,4 +95,4 @@ def test_a_misspelt_key_is_one_line_with_the_right_one(command, write_corpus, tm
         file.write("sede = 3\n")
     status, _, errors = command("prepare", tmp_path / "config.toml")
     assert status == 2
-    assert "did you mean 'seed'?" in errors.replace("\n", "")
+    assert "'sede' in [training]; did you mean 'seed'?" in errors.replace("\n", "")

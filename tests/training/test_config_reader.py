@@ -76,6 +76,10 @@ def test_the_configuration_becomes_plain_values(tmp_path):
         ('run = "a"' + DATA + "[training]\nmax_batch_tokens = 100\n", "cleaning.max_pieces (150)"),
         ('run = "a"' + DATA + "[validation]\nbeam_size = 0\n", "beam_size is 0"),
         ('run = "a"\n[data]\ntrain = ["a", "b", "c"]\n', "missing key 'validation'"),
+        (
+            'run = "a"' + DATA + '[model]\nattention = "none"\n[validation]\ngold_align = "gold"\n',
+            "validation.gold_align needs attention",
+        ),
         ("run = ", "Invalid value"),
     ],
 )

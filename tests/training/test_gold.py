@@ -140,12 +140,17 @@ def test_a_column_of_several_words_links_each_of_them():
     assert best_row(score_alignments([gold], [item])).scores.aer == 0
 
 
+def attend(checkpoint, sentences):
+    tokenizers = checkpoint.source_tokenizer, checkpoint.target_tokenizer
+    return word_weights(checkpoint.model, *tokenizers, sentences)
+
+
 def test_rows_are_those_of_white_space_words(checkpoint):
     sentences = [
         GoldSentence("Don't go , she said .", "N' y va pas , dit-elle .", GOLD.links),
         GoldSentence("Hi !", "Salut !", GOLD.links),
     ]
-    first, second = word_weights(checkpoint, sentences)
+    first, second = attend(checkpoint, sentences)
     assert first.weights[0].shape == (7, 6)
     assert second.weights[0].shape == (2, 2)
     assert first.source_words == tuple((index,) for index in range(6))
@@ -163,4 +168,4 @@ def test_a_shift_gives_each_token_the_row_of_a_neighbour():
 def test_a_model_without_attention_cannot_be_aligned(tmp_path, joint_tokenizer):
     checkpoint = checkpoint_with(tmp_path, joint_tokenizer, attention="none")
     with pytest.raises(ValueError, match="no attention"):
-        list(word_weights(checkpoint, [GOLD]))
+        list(attend(checkpoint, [GOLD]))
