@@ -94,13 +94,14 @@ def largest(
     whole = values[:, : blocks * BLOCK].view(rows, blocks, BLOCK)
     chosen = whole.amax(dim=2).topk(min(count, blocks), dim=1, sorted=False).indices
     every_row = torch.arange(rows, device=values.device)[:, None]
-    pool = torch.cat([whole[every_row, chosen].flatten(1), values[:, blocks * BLOCK :]], dim=1)
+    pool = whole[every_row, chosen].flatten(1)
+    if blocks * BLOCK < size:
+        # The rest, which fills no block, stands behind the chosen blocks as one more of them.
+        pool = torch.cat([pool, values[:, blocks * BLOCK :]], dim=1)
+        chosen = pad(chosen, (0, 1), value=blocks)
     best, places = pool.topk(count, dim=1)
-    # What stands in the pool behind the chosen blocks is the rest that fills no block.
-    chosen = pad(chosen, (0, 1), value=blocks)
-    block = places.div(BLOCK, rounding_mode="floor").clamp_(max=chosen.shape[1] - 1)
-    offset = places - block * BLOCK
-    return best, chosen.gather(1, block) * BLOCK + offset
+    block = places.div(BLOCK, rounding_mode="floor")
+    return best, places + (chosen.gather(1, block) - block) * BLOCK
 
 
 def extend(

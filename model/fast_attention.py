@@ -100,15 +100,7 @@ class FastAttention:
         layout = memory.layout
         # The places that no row takes come to something finite, which nobody collects.
         spread = layout.spread(exponential(queries), empty=0.0)
-        sentences, depth, units = spread.shape
-        positions = memory.bias.shape[1]
-        chunk = max(1, CHUNK_NUMBERS // (depth * positions * units))
-        energies = torch.cat(
-            [
-                self._energies(spread[first : first + chunk], memory.keys[first : first + chunk])
-                for first in range(0, sentences, chunk)
-            ]
-        )
+        energies = self._energies(spread, memory.keys)
         weights = torch.softmax(energies + memory.bias[:, None], dim=-1)
         contexts = torch.bmm(weights.to(memory.values.dtype), memory.values)
         return layout.collect(weights), layout.collect(contexts)
@@ -116,6 +108,12 @@ class FastAttention:
     def _energies(
         self, queries: Float[Tensor, "B K A"], keys: Float[Tensor, "B S A"]
     ) -> Float[Tensor, "B K S"]:
+        """e_ij less a constant; halves the work until a half is small enough to be held."""
+        sentences, depth, units = queries.shape
+        if sentences > 1 and sentences * depth * keys.shape[1] * units > CHUNK_NUMBERS:
+            half = sentences // 2
+            parts = [(queries[:half], keys[:half]), (queries[half:], keys[half:])]
+            return torch.cat([self._energies(*part) for part in parts])
         hidden = torch.addcmul(self._one, queries[:, :, None], keys[:, None]).reciprocal_()
         return self._energy(hidden.flatten(0, 2)).view(hidden.shape[:3])
 

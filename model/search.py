@@ -238,13 +238,13 @@ class BeamSearch(Generic[M]):
             extension.sentences[ended], minlength=len(table.sentences)
         )
         bars = table.columns.bars.clone()
-        for row in ended.nonzero()[:, 0].tolist():
-            column = int(extension.sentences[row])
+        rows = ended.nonzero()[:, 0]
+        columns, log_probs = extension.sentences[rows], extension.log_probs[rows]
+        for row, column, log_prob, finished in zip(
+            rows.tolist(), columns.tolist(), log_probs.tolist(), at_eos[rows].tolist(), strict=True
+        ):
             sentence = table.sentences[column]
-            ending = self._ending(
-                sentence, nodes[row], float(extension.log_probs[row]), finished=bool(at_eos[row])
-            )
-            sentence.endings.append(ending)
+            sentence.endings.append(self._ending(sentence, nodes[row], log_prob, finished=finished))
             bars[column] = sentence.bar()
         table.columns = replace(table.columns, widths=widths, bars=bars)
 
