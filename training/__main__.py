@@ -1,6 +1,8 @@
 """The command line of the trainer: `python -m training prepare|train|evaluate`."""
 
 import json
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -79,8 +81,14 @@ def train(config: ConfigFile) -> None:
 
 @cli.command()
 def evaluate(
-    checkpoint: Annotated[Path, typer.Option(help="Folder of the checkpoint.")],
-    pairs: Annotated[Path, typer.Option(help="TSV file: source, target and maybe origin.")],
+    config: Annotated[
+        Path | None,
+        typer.Argument(help="TOML file of a run, for whatever of the following is left out."),
+    ] = None,
+    checkpoint: Annotated[Path | None, typer.Option(help="Folder of the checkpoint.")] = None,
+    pairs: Annotated[
+        Path | None, typer.Option(help="TSV file: source, target and maybe origin.")
+    ] = None,
     gold_align: Annotated[
         list[Path] | None, typer.Option(help="Folder of gold alignments; may be repeated.")
     ] = None,
@@ -94,30 +102,61 @@ def evaluate(
     output: Annotated[Path | None, typer.Option(help="Write the translations here.")] = None,
 ) -> None:
     """Score a checkpoint: BLEU, chrF, loss, and alignment error against gold links."""
-    loaded = load_checkpoint(checkpoint)
+    inputs = _inputs(config, checkpoint, pairs, gold_align or [], reverse)
+    loaded = load_checkpoint(inputs.checkpoint)
     report = CleaningReport()
-    kept = list(drop_empty(read_pairs((pairs,), report, reverse=reverse), report))
+    kept = list(drop_empty(read_pairs(inputs.pairs, report, reverse=inputs.reverse), report))
     if not kept:
-        raise CorpusError(f"{pairs}: no pair with text on both sides")
+        raise CorpusError(f"{inputs.pairs[0]}: no pair with text on both sides")
     if torch.cuda.is_available():
         loaded.model.cuda()
     with Progress(console=console, transient=True) as progress:
         evaluation, translated = evaluate_checkpoint(
             loaded,
             kept,
-            gold_align or [],
+            inputs.gold_align,
             beam_size=beam,
             progress=progress,
-            reverse_gold=reverse,
+            reverse_gold=inputs.reverse,
         )
     if output is not None:
         lines = [item.translation.replace("\n", " ") + "\n" for item in translated]
         output.write_text("".join(lines), encoding="utf-8")
     if report.kept < report.read:
-        console.print(report.table(str(pairs)))
+        console.print(report.table(str(inputs.pairs[0])))
     print_evaluation(evaluation, Console(width=None if console.is_terminal else 120))
     if as_json:
         print(json.dumps(evaluation.as_dict()))
+
+
+@dataclass(frozen=True, slots=True)
+class _Inputs:
+    """What `evaluate` works on, once options and configuration are put together."""
+
+    checkpoint: Path
+    pairs: tuple[Path, ...]
+    gold_align: Sequence[Path]
+    reverse: bool
+
+
+def _inputs(
+    config: Path | None,
+    checkpoint: Path | None,
+    pairs: Path | None,
+    gold_align: Sequence[Path],
+    reverse: bool,
+) -> _Inputs:
+    if config is not None:
+        run = read_config(config)
+        return _Inputs(
+            checkpoint or run.checkpoint_folder,
+            (pairs,) if pairs else run.data.validation,
+            gold_align or run.validation.gold_align,
+            reverse or run.data.reverse,
+        )
+    if checkpoint is None or pairs is None:
+        raise typer.BadParameter("give --checkpoint and --pairs, or the TOML file of a run")
+    return _Inputs(checkpoint, (pairs,), gold_align, reverse)
 
 
 def main() -> None:

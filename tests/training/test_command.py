@@ -81,6 +81,29 @@ def test_evaluate_refuses_pairs_without_text(command, tiny_checkpoint, tmp_path)
     assert "no pair with text on both sides" in errors.replace("\n", "")
 
 
+def test_evaluate_takes_from_a_configuration_what_is_left_out(
+    command, tiny_checkpoint, write_corpus, tmp_path
+):
+    write_corpus('[validation]\ngold_align = "gold"\n')
+    write_gold(tmp_path / "gold")
+    status, output, _ = command(
+        "evaluate", tmp_path / "config.toml", "--checkpoint", tiny_checkpoint, "--beam", 1, "--json"
+    )
+    values = json.loads(output.splitlines()[-1])
+    assert status == 0
+    assert values["sentences"] == 20
+    assert list(values["gold"]) == [str(tmp_path / "gold")]
+    status, _, errors = command("evaluate", tmp_path / "config.toml")
+    assert status == 2
+    assert "run/checkpoint: not a folder" in errors.replace("\n", "")
+
+
+def test_evaluate_says_what_it_needs(command, tiny_checkpoint):
+    status, _, errors = command("evaluate", "--checkpoint", tiny_checkpoint)
+    assert status == 2
+    assert "give --checkpoint and --pairs" in errors
+
+
 def test_prepare_prints_the_account_and_the_folder(command, write_corpus, tmp_path):
     write_corpus()
     status, _, errors = command("prepare", tmp_path / "config.toml")
