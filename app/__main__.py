@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from app.errors import ServiceError
-from app.heat_map import heat_map
+from app.formats.text_blocks import heat_map, legend
 from app.main import create_app
 from app.models import LoadedModels, StartupError, load_models
 from app.problems import field_error
@@ -135,8 +135,13 @@ def _draw(alignment: AlignmentReply) -> None:
     for matrix in alignment.segments:
         assert isinstance(matrix, DenseMatrix)
         console.print()
-        for line in heat_map(matrix, console.width):
-            console.print(line, no_wrap=True)
+        source, target = (
+            [token.text for token in side] for side in (matrix.source_tokens, matrix.target_tokens)
+        )
+        for line in heat_map(source, target, matrix.weights, console.width):
+            console.print(line, no_wrap=True, crop=False, overflow="ignore")
+    console.print()
+    console.print(legend(), no_wrap=True)
 
 
 def _start(checkpoints: Path | None) -> tuple[Settings, LoadedModels]:

@@ -2,7 +2,7 @@
 
 ServiceError
 ├── UnreadableRequestError   the request could not be read: 400, 413, 415, 431
-├── InvalidInputError        it was read, and something in it cannot be used: 404, 413, 422
+├── InvalidInputError        something in it cannot be used: 404, 406, 413, 422
 ├── AccessError              who asks is not known, or may not do this: 400, 401, 403
 ├── ConflictError            the key of an idempotent request belongs to another one: 409
 ├── RateLimitedError         the caller's own quota is used up: 429 with Retry-After
@@ -41,6 +41,7 @@ PROBLEMS: Mapping[str, Problem] = {
     "not_found": Problem(404, "There is nothing at this address"),
     "method_not_allowed": Problem(405, "This address does not take this method"),
     "idempotency_conflict": Problem(409, "This Idempotency-Key belongs to another request"),
+    "not_acceptable": Problem(406, "The alignment does not come in this form"),
     "body_too_large": Problem(413, "The body is too large"),
     "matrix_too_large": Problem(413, "The alignment is too large for this form"),
     "record_too_large": Problem(413, "The result is too large to be stored"),
@@ -55,6 +56,7 @@ PROBLEMS: Mapping[str, Problem] = {
     "limit_exceeded": Problem(422, "An option is above its limit"),
     "unknown_model": Problem(422, "There is no such model"),
     "unknown_language_pair": Problem(422, "No model translates this pair of languages"),
+    "one_segment_needed": Problem(422, "This form holds one segment at one level"),
     "alignment_unavailable": Problem(422, "This model has no alignment of this kind"),
     "bad_cursor": Problem(422, "This cursor does not continue this list"),
     "rate_limited": Problem(429, "The quota of this caller is used up"),
@@ -117,6 +119,24 @@ class InvalidInputError(ServiceError):
         else:
             detail = f"{len(errors)} fields cannot be used; `errors` names each of them."
         return cls(code if code in PROBLEMS else "validation_failed", detail, errors)
+
+
+class MatrixTooLargeError(InvalidInputError):
+    """The weights of a response in dense form are more than the limit."""
+
+    def __init__(self, cells: int, limit: int) -> None:
+        super().__init__(
+            "matrix_too_large",
+            f"The alignment has {cells} weights and a response may have {limit}. "
+            "Ask for the form `sparse` or `links`, for one level or segment, or send less text.",
+        )
+
+
+class NotAcceptableError(InvalidInputError):
+    """There is no form of the kind that the caller takes."""
+
+    def __init__(self, forms: Sequence[str]) -> None:
+        super().__init__("not_acceptable", f"There is no such form. There are {', '.join(forms)}.")
 
 
 class RetryableError(ServiceError):

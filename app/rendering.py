@@ -1,54 +1,29 @@
 """From translations to response bodies: spans in the caller's unit, weights in the asked form."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
-from torch import Tensor
-
-from app.errors import ServiceError
+from app.errors import MatrixTooLargeError
+from app.formats.aligned import AlignedSegment, AlignedText
+from app.formats.json_document import LOG_PROB_DECIMALS, alignment_reply
 from app.models import LoadedModel
 from app.schemas import (
     AlignmentReply,
     AlignmentRequest,
-    DenseMatrix,
-    EosMass,
     FinishReason,
     HypothesisReply,
     Level,
-    LinkedMatrix,
-    Matrix,
     ModelIdentity,
     Piece,
     SegmentReply,
-    SourceToken,
     Span,
-    SparseMatrix,
-    TargetToken,
     TranslateReply,
     TranslateRequest,
     TranslationReply,
     Usage,
 )
 from app.translator import SentenceTranslation, TextTranslation, Translations
-from model.alignment import Alignment, AlignmentKind, links
+from model.alignment import AlignmentKind
 from model.offsets import offset_converter
-from model.tokenizer import Tokenizer
-from model.words import Token
-
-SPARSE_THRESHOLD = 0.01
-"""Smallest weight of the sparse form where a request names none."""
-
-LOG_PROB_DECIMALS = 6
-
-
-class MatrixTooLargeError(ServiceError):
-    """The weights of a response in dense form are more than the limit."""
-
-    def __init__(self, cells: int, limit: int) -> None:
-        super().__init__(
-            "matrix_too_large",
-            f"The alignment has {cells} weights and a response may have {limit}. "
-            "Ask for the form `sparse` or `links`, for one level, or send less text.",
-        )
 
 
 def render(
@@ -56,7 +31,7 @@ def render(
 ) -> TranslateReply:
     """The response to `request`; raises MatrixTooLargeError above `max_cells` dense weights."""
     kind: AlignmentKind | None = "attention" if model.has_attention else None
-    renderer = _Renderer(request, kind, model.checkpoint.target_tokenizer)
+    renderer = _Renderer(request, model, kind)
     check_cells(translations, request.alignment if kind else None, max_cells)
     return TranslateReply(
         model=ModelIdentity(name=model.name, digest=model.checkpoint.digest),
@@ -95,9 +70,9 @@ class _Renderer:
     """Renders each hypothesis of one response in the same way."""
 
     def __init__(
-        self, request: TranslateRequest, kind: AlignmentKind | None, tokenizer: Tokenizer
+        self, request: TranslateRequest, model: LoadedModel, kind: AlignmentKind | None
     ) -> None:
-        self._tokenizer = tokenizer
+        self._model = model
         self._include = request.include
         self._asked = request.alignment if kind else None
         self._kind = kind
@@ -118,8 +93,14 @@ class _Renderer:
             segments=[self._segment(sentence, places) for sentence in translation.sentences]
             if self._include
             else None,
-            alignment=self._alignment(translation, places),
+            alignment=self._alignment(translation),
         )
+
+    def _alignment(self, translation: TextTranslation) -> AlignmentReply | None:
+        if self._asked is None or self._kind is None:
+            return None
+        aligned = aligned_text(translation, self._model, self._kind, self._asked.levels)
+        return alignment_reply(aligned, self._asked)
 
     def _segment(self, sentence: SentenceTranslation, places: "_Places") -> SegmentReply:
         with_pieces = "tokens" in self._include
@@ -131,23 +112,32 @@ class _Renderer:
             finish_reason=_finish_reason(sentence.hypothesis.finished),
             split=sentence.source.split,
             source_pieces=list(_source_pieces(sentence, places)) if with_pieces else None,
-            target_pieces=list(_target_pieces(sentence, self._tokenizer, places))
+            target_pieces=list(_target_pieces(sentence, self._model, places))
             if with_pieces
             else None,
         )
 
-    def _alignment(self, translation: TextTranslation, places: "_Places") -> AlignmentReply | None:
-        if self._asked is None or self._kind is None:
-            return None
-        return AlignmentReply(
-            kind=self._kind,
-            offset_encoding=self._encoding,
-            segments=[
-                _matrix(index, sentence, self._kind, level, self._asked, places)
-                for index, sentence in enumerate(translation.sentences)
-                for level in self._asked.levels
-            ],
-        )
+
+def aligned_text(
+    translation: TextTranslation, model: LoadedModel, kind: AlignmentKind, levels: Sequence[Level]
+) -> AlignedText:
+    """A translation with the alignments of its sentences, ready for any of `app/formats`."""
+    return AlignedText(
+        source=translation.source,
+        target=translation.text,
+        source_language=model.source_language,
+        target_language=model.target_language,
+        kind=kind,
+        segments=tuple(
+            AlignedSegment(
+                segment=index,
+                alignment=sentence.alignment(level, kind),
+                log_probs=tuple(sentence.log_probs(level)),
+            )
+            for index, sentence in enumerate(translation.sentences)
+            for level in levels
+        ),
+    )
 
 
 class _Places:
@@ -163,88 +153,6 @@ class _Places:
     def target_span(self, start: int, end: int) -> Span:
         return Span(start=self._target(start), end=self._target(end))
 
-    def source_token(self, token: Token) -> SourceToken:
-        return SourceToken(
-            text=token.text, start=self._source(token.start), end=self._source(token.end)
-        )
-
-    def target_token(self, token: Token, log_prob: float) -> TargetToken:
-        return TargetToken(
-            text=token.text,
-            start=self._target(token.start),
-            end=self._target(token.end),
-            log_prob=_rounded(log_prob),
-        )
-
-
-def _matrix(
-    segment: int,
-    sentence: SentenceTranslation,
-    kind: AlignmentKind,
-    level: Level,
-    asked: AlignmentRequest,
-    places: _Places,
-) -> Matrix:
-    alignment = sentence.alignment(level, kind)
-    log_probs = sentence.log_probs(level)
-    decimals = asked.precision
-    described = {
-        "segment": segment,
-        "level": level,
-        "source_tokens": [places.source_token(token) for token in alignment.source],
-        "target_tokens": [
-            places.target_token(token, log_prob)
-            for token, log_prob in zip(alignment.target, log_probs, strict=True)
-        ],
-        "eos": _eos_mass(alignment, decimals),
-    }
-    if asked.form == "links":
-        return LinkedMatrix.model_validate(
-            {**described, "links": _links(alignment, asked.threshold, decimals)}
-        )
-    if asked.form == "sparse":
-        least = SPARSE_THRESHOLD if asked.threshold is None else asked.threshold
-        return SparseMatrix.model_validate({**described, **_sparse(alignment, least, decimals)})
-    return DenseMatrix.model_validate(
-        {**described, "weights": _decimals(alignment.weights, decimals)}
-    )
-
-
-def _eos_mass(alignment: Alignment, decimals: int) -> EosMass:
-    row = alignment.eos_row
-    return EosMass(
-        source_mass=_decimals(alignment.eos, decimals),
-        target_row=None if row is None else _decimals(row, decimals),
-    )
-
-
-def _links(
-    alignment: Alignment, threshold: float | None, decimals: int
-) -> list[tuple[int, int, float]]:
-    return [
-        (link.source, link.target, round(link.weight, decimals))
-        for link in links(alignment.weights, threshold)
-    ]
-
-
-def _sparse(alignment: Alignment, threshold: float, decimals: int) -> dict[str, object]:
-    weights = alignment.weights
-    kept = weights >= threshold
-    rows, cols = kept.nonzero(as_tuple=True)
-    return {
-        "shape": tuple(weights.shape),
-        "rows": rows.tolist(),
-        "cols": cols.tolist(),
-        "values": _decimals(weights[kept], decimals),
-        "dropped_mass": _decimals(weights.masked_fill(kept, 0.0).sum(dim=1), decimals),
-    }
-
-
-def _decimals(weights: Tensor, decimals: int) -> list[float]:
-    # In double precision, so that 0.1 is printed as 0.1 and not as 0.10000000149.
-    rounded: list[float] = weights.double().round(decimals=decimals).tolist()
-    return rounded
-
 
 def _source_pieces(sentence: SentenceTranslation, places: _Places) -> Iterator[Piece]:
     source = sentence.source
@@ -256,12 +164,12 @@ def _source_pieces(sentence: SentenceTranslation, places: _Places) -> Iterator[P
 
 
 def _target_pieces(
-    sentence: SentenceTranslation, tokenizer: Tokenizer, places: _Places
+    sentence: SentenceTranslation, model: LoadedModel, places: _Places
 ) -> Iterator[Piece]:
     start, ids = sentence.target_start, sentence.target_ids
     for identity, piece, token, log_prob in zip(
         ids,
-        tokenizer.pieces(ids),
+        model.checkpoint.target_tokenizer.pieces(ids),
         sentence.target_pieces,
         sentence.log_probs("piece"),
         strict=True,

@@ -1,0 +1,93 @@
+"""An alignment as text for a terminal: a row for each target token, a block for each weight."""
+
+from collections.abc import Iterator, Sequence
+
+import wcwidth
+from rich.text import Text
+
+from app.formats.aligned import AlignedText, FormatOptions
+from app.formats.labels import visible
+
+COLUMN = 2
+"""Width of a source token's column, in terminal cells: room for a full-width letter."""
+
+LONGEST_LABEL = 14
+"""Letters of a source token that stand above its column."""
+
+WIDEST_NAME = 24
+"""Cells of a target token in front of its row."""
+
+_SHADES = " ░▒▓█"
+_COLOURS = ("default", "#9ecae1", "#6baed6", "#3182bd", "#08519c")
+
+
+def text_blocks(aligned: AlignedText, options: FormatOptions) -> bytes:
+    """The heat maps of all segments in lines of `options.width` cells, without colours."""
+    lines: list[str] = []
+    for one in aligned.segments:
+        alignment = one.alignment
+        if lines:
+            lines.append("")
+        drawn = heat_map(
+            [token.text for token in alignment.source],
+            [token.text for token in alignment.target],
+            alignment.weights.tolist(),
+            options.width,
+        )
+        lines += [line.plain.rstrip() for line in drawn]
+    lines += ["", legend().plain]
+    return ("\n".join(lines) + "\n").encode()
+
+
+def heat_map(
+    source: Sequence[str], target: Sequence[str], weights: Sequence[Sequence[float]], width: int
+) -> Iterator[Text]:
+    """Lines of at most `width` cells; the letters of source tokens are written downwards.
+
+    What is wider than the terminal goes on below, a block of source tokens after the other.
+    """
+    names = [wcwidth.clip(visible(name), 0, WIDEST_NAME) for name in target]
+    room = min(max(map(wcwidth.width, names), default=0), max(0, width - 1 - COLUMN))
+    columns = max(1, (width - room - 1) // COLUMN)
+    for first in range(0, len(source), columns):
+        if first:
+            yield Text()
+        yield from _headings(source[first : first + columns], room)
+        for name, row in zip(names, weights, strict=True):
+            yield _row(wcwidth.clip(name, 0, room), row[first : first + columns], room)
+
+
+def legend() -> Text:
+    """What the blocks mean."""
+    line = Text("weight: ")
+    for shade, (block, colour) in enumerate(zip(_SHADES, _COLOURS, strict=True)):
+        least = max(0.0, (shade - 0.5) / (len(_SHADES) - 1))
+        line.append(f"[{block * COLUMN}]", style=colour).append(f" ≥ {least:.3g}  ")
+    line.rstrip()
+    return line
+
+
+def _headings(tokens: Sequence[str], room: int) -> Iterator[Text]:
+    labels = [list(wcwidth.iter_graphemes(visible(token))) for token in tokens]
+    cut = [
+        letters if len(letters) <= LONGEST_LABEL else [*letters[: LONGEST_LABEL - 1], "…"]
+        for letters in labels
+    ]
+    height = max(map(len, cut))
+    for line in range(height):
+        letters = (
+            label[line - height + len(label)] if line >= height - len(label) else ""
+            for label in cut
+        )
+        cells = "".join(
+            wcwidth.ljust(wcwidth.clip(letter, 0, COLUMN), COLUMN) for letter in letters
+        )
+        yield Text(" " * (room + 1) + cells.rstrip())
+
+
+def _row(name: str, weights: Sequence[float], room: int) -> Text:
+    line = Text(wcwidth.ljust(name, room) + " ")
+    for weight in weights:
+        shade = round(min(1.0, max(0.0, weight)) * (len(_SHADES) - 1))
+        line.append(_SHADES[shade] * COLUMN, style=_COLOURS[shade])
+    return line

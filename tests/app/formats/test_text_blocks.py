@@ -1,0 +1,51 @@
+import wcwidth
+
+from app.formats.aligned import FormatOptions
+from app.formats.text_blocks import heat_map, legend, text_blocks
+from tests.app.formats import aligned_texts as texts
+
+
+def plain(*matrix, width: int = 80) -> list[str]:
+    return [line.plain for line in heat_map(*matrix, width)]
+
+
+def test_source_tokens_stand_above_their_columns_and_weights_are_shaded():
+    assert plain(["a", "cat"], ["un", "chat"], [[1.0, 0.0], [0.3, 0.7]]) == [
+        "       c",
+        "       a",
+        "     a t",
+        "un   ██  ",
+        "chat ░░▓▓",
+    ]
+
+
+def test_characters_are_counted_as_the_terminal_shows_them():
+    family = "👨\u200d👩\u200d👧\u200d👦"
+    assert plain(["猫", family, "e\u0301a"], ["犬"], [[1.0, 0.0, 1.0]]) == [
+        "       e\u0301",
+        f"   猫{family}a",
+        "犬 ██  ██",
+    ]
+
+
+def test_no_line_is_wider_than_the_terminal():
+    source = ["extraordinarily", "naïve", "猫", "😀", "ש"] * 10
+    target = ["anticonstitutionnellement", "chat", "猫"]
+    for width in (8, 20, 40, 79):
+        lines = plain(source, target, [[1 / 50] * 50] * 3, width=width)
+        assert max(map(wcwidth.width, lines)) <= width
+    assert (
+        sum(line.startswith("chat") for line in plain(source, target, [[0.02] * 50] * 3, width=40))
+        > 1
+    )
+
+
+def test_an_empty_matrix_draws_nothing():
+    assert plain([], [], []) == []
+
+
+def test_the_form_has_all_segments_and_says_what_the_blocks_mean():
+    lines = text_blocks(texts.two_segments(), FormatOptions(width=40)).decode().splitlines()
+    assert sum(line.startswith("Le ") for line in lines) == 2
+    assert lines[-1] == legend().plain
+    assert "" in lines
