@@ -4,6 +4,7 @@ All of it runs in that one thread. Where the network runs, and how, is decided h
 """
 
 import asyncio
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,6 +24,8 @@ class Job:
     future: asyncio.Future[list[Hypothesis]]
     abandoned: bool = field(default=False)
     """Set by the caller's side when nobody waits any more; the worker then drops the sentence."""
+    submitted: float = field(default_factory=time.monotonic)
+    """When it joined the queue, as `time.monotonic` tells it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,11 @@ class Engine:
     def __len__(self) -> int:
         """Sentences that are being translated."""
         return len(self._jobs)
+
+    @property
+    def rows(self) -> int:
+        """Hypotheses that the next step moves on."""
+        return self._search.rows
 
     def admit(self, jobs: Sequence[Job]) -> None:
         """Let these sentences join; whatever the network raises for one of them is raised."""

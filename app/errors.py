@@ -10,6 +10,7 @@ ServiceError
 ├── StorageFullError         the database has no room left: 507 with Retry-After
 ├── OverloadedError          the service is full: 503 with Retry-After
 ├── NotReadyError            the service is starting or stopping: 503 with Retry-After
+├── ModelUnavailableError    the decoding worker got stuck or died: 503 with Retry-After
 ├── DeadlineError            the time of the request ran out: 504
 └── InferenceError           the network failed on this input: 500
 
@@ -66,6 +67,7 @@ PROBLEMS: Mapping[str, Problem] = {
     "overloaded": Problem(503, "The service is full"),
     "not_ready": Problem(503, "The service is not ready"),
     "storage_unavailable": Problem(503, "The database does not answer"),
+    "model_unavailable": Problem(503, "The model does not answer"),
     "deadline_exceeded": Problem(504, "The time for this request ran out"),
     "storage_full": Problem(507, "The database has no room left"),
 }
@@ -209,6 +211,17 @@ class NotReadyError(RetryableError):
 
     def __init__(self, detail: str, most_seconds: int) -> None:
         super().__init__("not_ready", detail, most_seconds)
+
+
+class ModelUnavailableError(RetryableError):
+    """The worker that decodes got stuck or died; another one takes its place."""
+
+    def __init__(self, most_seconds: int) -> None:
+        super().__init__(
+            "model_unavailable",
+            "Decoding was interrupted and starts anew. The same request can succeed now.",
+            most_seconds,
+        )
 
 
 class DeadlineError(ServiceError):

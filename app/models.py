@@ -1,4 +1,4 @@
-"""The models that are loaded: found on disk once, at the start, and chosen by each request."""
+"""The models that are loaded: found on disk, and chosen by each request."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -26,6 +26,16 @@ class LoadedModel:
     checkpoint: Checkpoint
 
     @property
+    def digest(self) -> str:
+        """Which weights these are: equal digests, equal models."""
+        return self.checkpoint.digest
+
+    @property
+    def identity(self) -> str:
+        """`name@digest`, as replies name the model and the scheduler knows it."""
+        return f"{self.name}@{self.digest}"
+
+    @property
     def source_language(self) -> str:
         """Language that it reads."""
         return self.checkpoint.manifest.source_language
@@ -49,6 +59,14 @@ class LoadedModels:
 
     def __iter__(self) -> Iterator[LoadedModel]:
         return iter(self._by_name.values())
+
+    def get(self, name: str) -> LoadedModel | None:
+        """The model of this name, if there is one."""
+        return self._by_name.get(name)
+
+    def having(self, model: LoadedModel) -> "LoadedModels":
+        """These models with `model` in the place of the one of its name, or beside them."""
+        return LoadedModels([*(one for one in self if one.name != model.name), model])
 
     def choose(self, name: str | None, source: str | None, target: str | None) -> LoadedModel:
         """The one model that fits what a request names; what it leaves out may be anything.
@@ -97,15 +115,20 @@ def load_models(folder: Path) -> LoadedModels:
     """
     loaded: dict[str, LoadedModel] = {}
     for found in find_checkpoints(folder):
-        try:
-            checkpoint = load_checkpoint(found)
-        except CheckpointError as error:
-            raise StartupError(f"a checkpoint cannot be used: {error}") from error
-        name = _name(found, checkpoint)
-        if name in loaded:
-            raise StartupError(f"two checkpoints under {folder} have the name {name}")
-        loaded[name] = LoadedModel(name, checkpoint)
+        model = load_model(found)
+        if model.name in loaded:
+            raise StartupError(f"two checkpoints under {folder} have the name {model.name}")
+        loaded[model.name] = model
     return LoadedModels(loaded.values())
+
+
+def load_model(folder: Path) -> LoadedModel:
+    """Load the one checkpoint in `folder`; raises StartupError with what is wrong with it."""
+    try:
+        checkpoint = load_checkpoint(folder)
+    except CheckpointError as error:
+        raise StartupError(f"a checkpoint cannot be used: {error}") from error
+    return LoadedModel(_name(folder, checkpoint.manifest.name), checkpoint)
 
 
 def find_checkpoints(folder: Path) -> Sequence[Path]:
@@ -135,9 +158,8 @@ def _checkpoint_of(folder: Path) -> Iterator[Path]:
             return
 
 
-def _name(folder: Path, checkpoint: Checkpoint) -> str:
+def _name(folder: Path, name: str) -> str:
     """Its own name; that of the run where a training run called it just `checkpoint`."""
-    name = checkpoint.manifest.name
     return folder.resolve().parent.name if name == RUN_CHECKPOINT else name
 
 

@@ -7,16 +7,17 @@ from dataclasses import dataclass
 
 import torch
 
-from app.engine import Engine
+from app.catalog import Catalog, MakeNetwork, fast_network, make_networks
 from app.errors import FieldError, InvalidInputError, NotReadyError
+from app.lifecycle import Lifecycle
 from app.limits import check_limits
+from app.metrics import Metrics
 from app.models import LoadedModel, LoadedModels
 from app.rendering import render
-from app.scheduler import Scheduler
 from app.schemas import TranslateRequest
 from app.settings import Settings
+from app.supervisor import Supervisor
 from app.translator import Translator
-from model.fast_seq2seq import FastSeq2Seq
 from model.hypothesis import SearchOptions
 
 
@@ -31,40 +32,73 @@ class TranslateAnswer:
 
 
 class Service:
-    """The models with what brings requests to them."""
+    """The models with what brings requests to them.
 
-    def __init__(self, settings: Settings, models: LoadedModels) -> None:
+    `make_network` builds what decodes with a model. Raises StartupError for a model that does not
+    run.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        models: LoadedModels,
+        *,
+        metrics: Metrics | None = None,
+        lifecycle: Lifecycle | None = None,
+        make_network: MakeNetwork = fast_network,
+    ) -> None:
         self.settings = settings
-        self.models = models
-        engines = {model.name: Engine(FastSeq2Seq(model.checkpoint.model)) for model in models}
-        self._scheduler = Scheduler(engines, settings)
-        self._translator = Translator(self._scheduler, settings)
+        self.metrics = metrics or Metrics()
+        self.lifecycle = lifecycle or Lifecycle()
+        self._supervisor = Supervisor(
+            make_networks(models, make_network), settings, self.metrics, self.lifecycle
+        )
+        self.catalog = Catalog(models, self._supervisor, self.metrics)
+        self._translator = Translator(self._supervisor, settings)
+        self.metrics.ready.set_function(lambda: float(self.reason_not_ready() is None))
+
+    @property
+    def models(self) -> LoadedModels:
+        """The models that answer at this moment."""
+        return self.catalog.models
 
     def start(self) -> None:
         """Start the worker thread; once in the life of a service."""
         if self.settings.threads:
             torch.set_num_threads(self.settings.threads)
-        self._scheduler.start()
+        self._supervisor.start()
 
     async def stop(self) -> None:
         """Stop the worker thread; requests that still wait are refused."""
-        await self._scheduler.stop()
+        await self._supervisor.stop()
 
     def check_ready(self) -> None:
-        """Raise NotReadyError unless requests can be answered."""
-        if not self._scheduler.is_working:
-            raise NotReadyError(
-                "The decoding thread is not running.", self.settings.retry_after_seconds
-            )
+        """Raise NotReadyError unless requests can be answered, and should be sent here."""
+        reason = self.reason_not_ready()
+        if reason is not None:
+            raise NotReadyError(reason, self.settings.retry_after_seconds)
+
+    def reason_not_ready(self) -> str | None:
+        """Why no request should be sent here, if so."""
+        if self.lifecycle.draining:
+            return "The service is stopping."
+        if self.lifecycle.failure is not None:
+            return "The service has failed and ends."
+        if not self._supervisor.is_working:
+            return "The decoding worker does not answer."
+        return None
 
     async def translate(self, request: TranslateRequest) -> TranslateAnswer:
         """Answer one request; raises a ServiceError for everything that stands against it."""
         deadline = time.monotonic() + self._seconds(request)
         check_limits(request, self.settings)
-        model = self.models.choose(request.model, request.source_lang, request.target_lang)
-        check_alignment(request, model)
         texts = dict(zip(request.text_pointers, request.texts, strict=True))
-        with self._scheduler.reserve(sum(map(len, texts.values()))):
+        characters = sum(map(len, texts.values()))
+        with (
+            self.catalog.use(request.model, request.source_lang, request.target_lang) as model,
+            self._supervisor.scheduler.reserve(characters),
+        ):
+            check_alignment(request, model)
             translations = await self._translator.translate(
                 model, texts, search_options(request), deadline
             )
@@ -77,7 +111,7 @@ class Service:
         rendered = {"render": 1000 * (time.monotonic() - began)}
         return TranslateAnswer(
             content,
-            model=f"{model.name}@{model.checkpoint.digest}",
+            model=model.identity,
             timings={**translations.timings, **rendered},
         )
 

@@ -92,6 +92,9 @@ class Settings(BaseSettings):
     retry_after_seconds: int = Field(default=5, ge=1, le=60)
     """Upper end of `Retry-After`, drawn at random from 1 second on, so that callers spread."""
 
+    stall_seconds: float = Field(default=5.0, gt=0, le=60)
+    """Longest decoding step; a worker that takes longer is stuck and is replaced."""
+
     keep_alive_seconds: int = Field(default=15, ge=1)
     """Idle time after which a kept-alive connection is closed."""
 

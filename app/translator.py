@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 
 from app.errors import FieldError, InvalidInputError
 from app.models import LoadedModel
-from app.scheduler import Scheduler
 from app.segments import SourceSentence, group_words, read_sentences
 from app.settings import Settings
+from app.supervisor import Supervisor
 from model.alignment import Alignment, AlignmentKind, Level, piece_alignment, word_alignment
 from model.hypothesis import Hypothesis, SearchOptions
 from model.search import SearchRequest
@@ -107,8 +107,8 @@ class Translations:
 class Translator:
     """Translates texts with any of the loaded models."""
 
-    def __init__(self, scheduler: Scheduler, settings: Settings) -> None:
-        self._scheduler = scheduler
+    def __init__(self, supervisor: Supervisor, settings: Settings) -> None:
+        self._supervisor = supervisor
         self._settings = settings
 
     async def translate(
@@ -131,7 +131,8 @@ class Translator:
             for of_text in sentences
             for sentence in of_text
         ]
-        found = iter(await self._scheduler.submit(model.name, requests, deadline))
+        scheduler = self._supervisor.scheduler
+        found = iter(await scheduler.submit(model.identity, requests, deadline))
         decoded = time.monotonic()
         hypotheses = [[next(found) for _ in of_text] for of_text in sentences]
         tokenizer = model.checkpoint.target_tokenizer
