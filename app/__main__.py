@@ -4,8 +4,9 @@ import asyncio
 import json
 import logging
 import sys
+from io import StringIO
 from pathlib import Path
-from typing import Annotated, Literal, NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 import uvicorn
@@ -13,23 +14,23 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from app.errors import ServiceError
+from app.formats.aligned import AlignedText, FormatOptions, Theme
+from app.formats.table import FORMATS, choose_format, write
 from app.formats.text_blocks import heat_map, legend
 from app.main import create_app
 from app.models import LoadedModels, StartupError, load_models
 from app.problems import field_error
-from app.schemas import (
-    AlignmentReply,
-    DecodingRequest,
-    DenseMatrix,
-    TranslateReply,
-    TranslateRequest,
-)
+from app.schemas import AlignmentRequest, DecodingRequest, Level, TranslateRequest
 from app.service import Service
 from app.settings import Settings, SettingsError, load_settings
 from model.hypothesis import SearchOptions
 
 CANNOT_START = 1
 WRONG_INPUT = 2
+
+HEAT_MAP = "heat-map"
+TRANSLATION_FORMS = (HEAT_MAP, "text", "json")
+"""What shows the translation itself; every other form is one of its alignment."""
 
 SAMPLES = {
     "en": "The cat sleeps on the sofa.",
@@ -92,56 +93,105 @@ def translate(
         int, typer.Option(min=1, help="Hypotheses followed at once.")
     ] = SearchOptions().beam_size,
     format: Annotated[
-        Literal["heat-map", "text", "json"],
-        typer.Option(help="The translation with its alignment, alone, or as the API answers."),
-    ] = "heat-map",
+        str | None,
+        typer.Option(
+            help="heat-map (the translation with its alignment), text (alone), json (as the API "
+            f"answers), or the alignment as {', '.join(one.name for one in FORMATS[1:])}."
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="File; its ending can be the format.")
+    ] = None,
+    level: Annotated[Level, typer.Option(help="Tokens of the alignment.")] = "word",
+    threshold: Annotated[
+        float | None, typer.Option(help="Smallest weight of links beside the best ones.")
+    ] = None,
+    theme: Annotated[Theme, typer.Option(help="Colours of pictures.")] = "light",
     checkpoints: CheckpointsOption = None,
 ) -> None:
     """Translate a text here, without a server; exit code 2 means that the input cannot be used."""
     logging.basicConfig(level=logging.ERROR)
+    asked = format or (output.suffix.removeprefix(".") if output else "") or HEAT_MAP
     settings, models = _start(checkpoints)
     try:
-        request = TranslateRequest(
-            text=sys.stdin.read() if text is None else text,
-            source_lang=source,
-            target_lang=to,
-            model=model,
-            decoding=DecodingRequest(beam_size=beam),
-        )
-        content = asyncio.run(_translate(Service(settings, models), request))
+        form = None if asked in TRANSLATION_FORMS else choose_format(asked, None)
+        alignment = AlignmentRequest(level=level, threshold=threshold)
+        fields: dict[str, object] = {
+            "text": sys.stdin.read() if text is None else text,
+            "source_lang": source,
+            "target_lang": to,
+            "model": model,
+            "decoding": DecodingRequest(beam_size=beam),
+        }
+        # A model without attention refuses an alignment that is asked for, and only that.
+        if form is not None or level != "word":
+            fields["alignment"] = alignment
+        request = TranslateRequest.model_validate(fields)
+        service = Service(settings, models)
+        if asked == "json":
+            written = asyncio.run(_answer(service, request))
+        else:
+            aligned = asyncio.run(_aligned(service, request))
+            options = FormatOptions(alignment=alignment, theme=theme)
+            written = (
+                _readable(aligned, asked, to_terminal=output is None)
+                if form is None
+                else write(aligned, form, options, settings.max_matrix_cells)
+            )
     except ValidationError as error:
         _fail(field_error(error.errors()[0], {}).message, WRONG_INPUT)
     except ServiceError as error:
         _fail(error.detail, WRONG_INPUT)
-    if format == "json":
-        print(content)
-        return
-    best = TranslateReply.model_validate_json(content).translations[0]
-    print(best.text)
-    if format == "heat-map" and best.alignment is not None:
-        _draw(best.alignment)
+    _put_out(written, output, is_binary=form is not None and form.is_binary)
 
 
-async def _translate(service: Service, request: TranslateRequest) -> str:
+async def _answer(service: Service, request: TranslateRequest) -> bytes:
     service.start()
     try:
-        return (await service.translate(request)).content
+        return (await service.translate(request)).content.encode() + b"\n"
     finally:
         await service.stop()
 
 
-def _draw(alignment: AlignmentReply) -> None:
-    console = Console(highlight=False)
-    for matrix in alignment.segments:
-        assert isinstance(matrix, DenseMatrix)
-        console.print()
-        source, target = (
-            [token.text for token in side] for side in (matrix.source_tokens, matrix.target_tokens)
+async def _aligned(service: Service, request: TranslateRequest) -> AlignedText:
+    service.start()
+    try:
+        [aligned] = await service.align(request)
+        return aligned
+    finally:
+        await service.stop()
+
+
+def _readable(aligned: AlignedText, asked: str, *, to_terminal: bool) -> bytes:
+    """The translation and, as a heat map, its alignment; coloured where a terminal shows it."""
+    with StringIO() as lines:
+        console = Console(
+            file=lines,
+            highlight=False,
+            width=Console().width,
+            force_terminal=to_terminal and sys.stdout.isatty(),
         )
-        for line in heat_map(source, target, matrix.weights, console.width):
-            console.print(line, no_wrap=True, crop=False, overflow="ignore")
-    console.print()
-    console.print(legend(), no_wrap=True)
+        print(aligned.target, file=lines)
+        if asked == HEAT_MAP and aligned.segments:
+            for one in aligned.segments:
+                print(file=lines)
+                for line in heat_map(one.alignment, console.width):
+                    console.print(line, no_wrap=True, crop=False, overflow="ignore")
+            print(file=lines)
+            console.print(legend(), no_wrap=True)
+        return lines.getvalue().encode()
+
+
+def _put_out(written: bytes, output: Path | None, *, is_binary: bool) -> None:
+    if output is not None:
+        try:
+            output.write_bytes(written)
+        except OSError as error:
+            _fail(f"{output} cannot be written: {error.strerror}", WRONG_INPUT)
+    elif is_binary and sys.stdout.isatty():
+        _fail("this form is not for a terminal: name a file with --output", WRONG_INPUT)
+    else:
+        sys.stdout.buffer.write(written)
 
 
 def _start(checkpoints: Path | None) -> tuple[Settings, LoadedModels]:

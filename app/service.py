@@ -2,22 +2,24 @@
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import torch
 
 from app.catalog import Catalog, MakeNetwork, fast_network, make_networks
 from app.errors import FieldError, InvalidInputError, NotReadyError
+from app.formats.aligned import AlignedText
 from app.lifecycle import Lifecycle
 from app.limits import check_limits
 from app.metrics import Metrics
 from app.models import LoadedModel, LoadedModels
-from app.rendering import render
-from app.schemas import TranslateRequest
+from app.rendering import aligned_text, render
+from app.schemas import AlignmentRequest, TranslateRequest
 from app.settings import Settings
 from app.supervisor import Supervisor
-from app.translator import Translator
+from app.translator import Translations, Translator
 from model.hypothesis import SearchOptions
 
 
@@ -90,18 +92,7 @@ class Service:
 
     async def translate(self, request: TranslateRequest) -> TranslateAnswer:
         """Answer one request; raises a ServiceError for everything that stands against it."""
-        deadline = time.monotonic() + self._seconds(request)
-        check_limits(request, self.settings)
-        texts = dict(zip(request.text_pointers, request.texts, strict=True))
-        characters = sum(map(len, texts.values()))
-        with (
-            self.catalog.use(request.model, request.source_lang, request.target_lang) as model,
-            self._supervisor.scheduler.reserve(characters),
-        ):
-            check_alignment(request, model)
-            translations = await self._translator.translate(
-                model, texts, search_options(request), deadline
-            )
+        async with self._translations(request) as (model, translations):
             began = time.monotonic()
             content = await asyncio.to_thread(
                 lambda: render(
@@ -114,6 +105,35 @@ class Service:
             model=model.identity,
             timings={**translations.timings, **rendered},
         )
+
+    async def align(self, request: TranslateRequest) -> list[AlignedText]:
+        """Translate, and give the best translation of each text with its alignment for any form.
+
+        Without segments where the model has no attention. Raises what `translate` does.
+        """
+        async with self._translations(request) as (model, translations):
+            asked = request.alignment or AlignmentRequest()
+            levels = asked.levels if model.has_attention else []
+            return [
+                aligned_text(best, model, "attention", levels) for best, *_ in translations.texts
+            ]
+
+    @asynccontextmanager
+    async def _translations(
+        self, request: TranslateRequest
+    ) -> AsyncIterator[tuple[LoadedModel, Translations]]:
+        """Translate in the room of the service that the request takes up until it is answered."""
+        deadline = time.monotonic() + self._seconds(request)
+        check_limits(request, self.settings)
+        texts = dict(zip(request.text_pointers, request.texts, strict=True))
+        characters = sum(map(len, texts.values()))
+        with (
+            self.catalog.use(request.model, request.source_lang, request.target_lang) as model,
+            self._supervisor.scheduler.reserve(characters),
+        ):
+            check_alignment(request, model)
+            options = search_options(request)
+            yield model, await self._translator.translate(model, texts, options, deadline)
 
     def _seconds(self, request: TranslateRequest) -> float:
         most = self.settings.deadline_seconds

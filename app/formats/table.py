@@ -25,7 +25,7 @@ class Format:
     """One form."""
 
     name: str
-    """As in `?format=`; also the ending of a file."""
+    """As in `?format=`; also the ending of a file, unless it has another."""
     media_type: str
     """As in `Accept`."""
     write: Writer
@@ -33,6 +33,17 @@ class Format:
     """Text is UTF-8, and its content type says so."""
     is_dense: bool = True
     """True where it holds every weight, however small."""
+    other_ending: str | None = None
+
+    @property
+    def is_binary(self) -> bool:
+        """True where a terminal cannot show it."""
+        return self.media_type in ("image/png", "application/x-npy", "application/x-npz")
+
+    @property
+    def ending(self) -> str:
+        """Of a file in this form, without its dot."""
+        return self.other_ending or self.name
 
     @property
     def content_type(self) -> str:
@@ -42,7 +53,7 @@ class Format:
 
 FORMATS = (
     Format("json", "application/json", json_document, is_text=False),
-    Format("txt", "text/plain", text_blocks),
+    Format("blocks", "text/plain", text_blocks, other_ending="txt"),
     Format("csv", "text/csv", comma_separated),
     Format("tsv", "text/tab-separated-values", tab_separated),
     Format("pharaoh", "text/vnd.pharaoh", pharaoh, is_dense=False),
@@ -56,16 +67,18 @@ FORMATS = (
 """In the order in which they are preferred where a caller likes several equally."""
 
 _BY_NAME = {one.name: one for one in FORMATS}
+_BY_ENDING = {one.ending: one for one in FORMATS}
 _BY_MEDIA_TYPE = {one.media_type: one for one in FORMATS}
 
 
 def choose_format(name: str | None, accept: str | None) -> Format:
     """The form asked for by `name` or else by an `Accept` header (RFC 9110, 12.5.1), else JSON.
 
-    Raises NotAcceptableError, which lists them, where there is none.
+    A name is also the ending of a file. Raises NotAcceptableError, which lists the forms, where
+    there is none.
     """
     if name is not None:
-        found = _BY_NAME.get(name)
+        found = _BY_NAME.get(name) or _BY_ENDING.get(name)
     else:
         ranges = parse_accept_header(accept or "*/*")
         # Parameters such as `charset` are no reason to refuse.

@@ -7,6 +7,7 @@ from rich.text import Text
 
 from app.formats.aligned import AlignedText, FormatOptions
 from app.formats.labels import visible
+from model.alignment import Alignment
 
 COLUMN = 2
 """Width of a source token's column, in terminal cells: room for a full-width letter."""
@@ -25,28 +26,21 @@ def text_blocks(aligned: AlignedText, options: FormatOptions) -> bytes:
     """The heat maps of all segments in lines of `options.width` cells, without colours."""
     lines: list[str] = []
     for one in aligned.segments:
-        alignment = one.alignment
         if lines:
             lines.append("")
-        drawn = heat_map(
-            [token.text for token in alignment.source],
-            [token.text for token in alignment.target],
-            alignment.weights.tolist(),
-            options.width,
-        )
-        lines += [line.plain.rstrip() for line in drawn]
+        lines += [line.plain.rstrip() for line in heat_map(one.alignment, options.width)]
     lines += ["", legend().plain]
     return ("\n".join(lines) + "\n").encode()
 
 
-def heat_map(
-    source: Sequence[str], target: Sequence[str], weights: Sequence[Sequence[float]], width: int
-) -> Iterator[Text]:
+def heat_map(alignment: Alignment, width: int) -> Iterator[Text]:
     """Lines of at most `width` cells; the letters of source tokens are written downwards.
 
     What is wider than the terminal goes on below, a block of source tokens after the other.
     """
-    names = [wcwidth.clip(visible(name), 0, WIDEST_NAME) for name in target]
+    source = [token.text for token in alignment.source]
+    weights: list[list[float]] = alignment.weights.tolist()
+    names = [wcwidth.clip(visible(token.text), 0, WIDEST_NAME) for token in alignment.target]
     room = min(max(map(wcwidth.width, names), default=0), max(0, width - 1 - COLUMN))
     columns = max(1, (width - room - 1) // COLUMN)
     for first in range(0, len(source), columns):
@@ -88,6 +82,6 @@ def _headings(tokens: Sequence[str], room: int) -> Iterator[Text]:
 def _row(name: str, weights: Sequence[float], room: int) -> Text:
     line = Text(wcwidth.ljust(name, room) + " ")
     for weight in weights:
-        shade = round(min(1.0, max(0.0, weight)) * (len(_SHADES) - 1))
+        shade = int(min(1.0, max(0.0, weight)) * (len(_SHADES) - 1) + 0.5)
         line.append(_SHADES[shade] * COLUMN, style=_COLOURS[shade])
     return line

@@ -4,6 +4,7 @@ import pytest
 from typer.testing import CliRunner
 
 from app.__main__ import CANNOT_START, WRONG_INPUT, _welcome, commands
+from app.formats.table import FORMATS
 from app.schemas import TranslateReply
 
 runner = CliRunner()
@@ -36,6 +37,39 @@ def test_the_text_is_read_from_standard_input(run):
 def test_json_is_the_answer_of_the_api(run):
     result = run("Yes.", "--format", "json")
     assert TranslateReply.model_validate(json.loads(result.stdout)).model.name == "tiny"
+
+
+@pytest.mark.parametrize("form", FORMATS[1:], ids=lambda form: form.name)
+def test_every_form_of_the_alignment_is_written(run, form, tmp_path):
+    file = tmp_path / f"alignment.{form.ending}"
+    printed = run("Yes.", "--format", form.name)
+    saved = run("Yes.", "--output", str(file))
+    assert printed.exit_code == saved.exit_code == 0
+    assert file.read_bytes() == printed.stdout_bytes != b""
+    assert not saved.stdout
+
+
+def test_an_unknown_form_lists_those_there_are(run):
+    result = run("Yes.", "--format", "pdf")
+    assert result.exit_code == WRONG_INPUT
+    assert "svg" in result.stderr
+
+
+def test_a_file_that_cannot_be_written_is_told_in_one_line(run, tmp_path):
+    result = run("Yes.", "--output", str(tmp_path / "missing" / "alignment.svg"))
+    assert result.exit_code == WRONG_INPUT
+    assert result.stderr.startswith("softalign: ")
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_a_model_without_attention_prints_its_translation_alone(plain_models, monkeypatch):
+    monkeypatch.setattr("app.__main__.load_models", lambda _: plain_models)
+    shown = runner.invoke(commands, ["translate", "Yes."])
+    assert shown.exit_code == 0
+    assert shown.stdout == runner.invoke(commands, ["translate", "Yes.", "--format", "text"]).stdout
+    drawn = runner.invoke(commands, ["translate", "Yes.", "--format", "svg"])
+    assert drawn.exit_code == WRONG_INPUT
+    assert "attention" in drawn.stderr
 
 
 @pytest.mark.parametrize(

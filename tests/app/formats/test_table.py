@@ -17,13 +17,13 @@ NAMES = [one.name for one in FORMATS]
         ("*/*", "json"),
         ("image/png", "png"),
         ("image/*", "svg"),
-        ("text/*", "txt"),
+        ("text/*", "blocks"),
         ("text/csv, text/html;q=0.9", "csv"),
         ("text/csv;q=0.2, text/html;q=0.9", "html"),
         ("application/json; charset=utf-8", "json"),
         ("text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8", "html"),
         ("image/svg+xml;q=0, image/*", "png"),
-        ("application/json;q=0, */*", "txt"),
+        ("application/json;q=0, */*", "blocks"),
         ("TEXT/CSV", "csv"),
     ],
 )
@@ -62,8 +62,13 @@ def test_json_that_is_not_dense_has_no_limit(form):
     assert write(texts.SMALL, choose_format("json", None), options, max_cells=1)
 
 
-def test_names_and_media_types_are_unique():
-    assert len({one.media_type for one in FORMATS}) == len(set(NAMES)) == len(FORMATS)
+def test_an_ending_is_as_good_as_a_name():
+    assert all(choose_format(one.ending, None) is one for one in FORMATS)
+
+
+def test_names_endings_and_media_types_are_unique():
+    for known in (NAMES, [one.ending for one in FORMATS], [one.media_type for one in FORMATS]):
+        assert len(set(known)) == len(FORMATS)
 
 
 def test_content_types_say_that_text_is_utf_8():

@@ -2,11 +2,14 @@ import wcwidth
 
 from app.formats.aligned import FormatOptions
 from app.formats.text_blocks import heat_map, legend, text_blocks
+from model.words import Token
 from tests.app.formats import aligned_texts as texts
 
 
-def plain(*matrix, width: int = 80) -> list[str]:
-    return [line.plain for line in heat_map(*matrix, width)]
+def plain(source, target, weights, width: int = 80) -> list[str]:
+    tokens = [tuple(Token(text, 0, 0) for text in side) for side in (source, target)]
+    one = texts.segment(*tokens, weights=[[*row, 0.0] for row in weights])
+    return [line.plain for line in heat_map(one.alignment, width)]
 
 
 def test_source_tokens_stand_above_their_columns_and_weights_are_shaded():
@@ -38,6 +41,11 @@ def test_no_line_is_wider_than_the_terminal():
         sum(line.startswith("chat") for line in plain(source, target, [[0.02] * 50] * 3, width=40))
         > 1
     )
+
+
+def test_a_weight_on_a_boundary_gets_the_block_that_the_legend_says():
+    [_, row] = plain(["a"] * 5, ["b"], [[0.12, 0.125, 0.375, 0.625, 0.875]])
+    assert row == "b   ░░▒▒▓▓██"
 
 
 def test_an_empty_matrix_draws_nothing():
