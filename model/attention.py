@@ -44,9 +44,10 @@ class Memory:
             torch.cat([first.mask, second.mask]),
         )
 
-    def keep(self, sentences: Int[Tensor, " B"], positions: int) -> "Memory":
-        """The memory of these sentences alone, without the padding behind so many positions."""
-        return self.select(sentences)._resized(min(positions, self.mask.shape[1]))
+    def keep(self, sentences: Int[Tensor, " B"]) -> "Memory":
+        """The memory of these sentences alone, without the padding that only others needed."""
+        kept = self.select(sentences)
+        return kept._resized(int(kept.mask.sum(dim=1).max()))
 
     def _resized(self, positions: int) -> "Memory":
         behind = positions - self.mask.shape[1]

@@ -120,7 +120,7 @@ def extend(
     if widest == 1:
         return _extend_single_rows(log_probs, options, layout)
     count = options.tokens.shape[1]
-    grid = layout.spread(log_probs[:, None] + options.log_probs, empty=-torch.inf)
+    grid = layout.grid.spread(log_probs[:, None] + options.log_probs, empty=-torch.inf)
     # Stable, so that of equal totals the row that stood first stays first.
     ranked, places = grid.flatten(1).sort(dim=1, descending=True, stable=True)
     ranked, places = ranked[:, :widest], places[:, :widest]

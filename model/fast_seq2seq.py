@@ -18,9 +18,9 @@ from torch import Tensor, nn
 from model.attention import AdditiveAttention
 from model.batch import length_mask
 from model.decoder import Decoder, Step
-from model.fast_attention import FEWEST_POSITIONS, FastAttention, FastMemory, exponential
+from model.fast_attention import FastAttention, exponential
 from model.fast_encoder import FastEncoder
-from model.layout import RowLayout
+from model.fast_memory import FastMemory, Remembered
 from model.packed import PackedLinear, serving_dtype
 from model.seq2seq import Seq2Seq, summary
 
@@ -83,11 +83,7 @@ class FastSeq2Seq:
         products = self._memory(annotations.flatten(0, 1)).view(*mask.shape, -1)
         keys, values = products.tensor_split([self._query_size], dim=2)
         bias = torch.zeros(mask.shape, device=mask.device).masked_fill(~mask, -torch.inf)
-        layout = RowLayout.single(mask.shape[0], mask.device)
-        memory = FastMemory(exponential(keys), values.contiguous(), bias, layout)
-        if self._attention is not None:
-            memory = memory.padded(max(FEWEST_POSITIONS, mask.shape[1]))
-        return memory, state
+        return FastMemory.of(Remembered(exponential(keys), values.contiguous(), bias)), state
 
     @torch.inference_mode()
     def step(
@@ -113,7 +109,7 @@ class FastSeq2Seq:
         self, query: Float[Tensor, "R A"], memory: FastMemory
     ) -> tuple[Float[Tensor, "R W"], Float[Tensor, "R C"]]:
         if self._attention is None:
-            return query.new_zeros(query.shape[0], 0, dtype=torch.float32), memory.fixed_context()
+            return query.new_zeros(query.shape[0], 0, dtype=torch.float32), memory.fixed_contexts()
         return self._attention(query, memory)
 
 

@@ -46,6 +46,7 @@ def _teacher_forced(
 ) -> tuple[Float[Tensor, "B T"], Float[Tensor, "B T W"]]:
     """Step along all targets at once; what stands behind the end of a shorter one is not used."""
     memory, state = model.encode(batch.ids, batch.lengths)
+    memory = memory.select(torch.arange(targets.shape[0], device=targets.device))
     inputs = torch.full_like(targets[:, 0], model.config.bos_id)
     log_probs, weights = [], []
     for tokens in targets.unbind(dim=1):

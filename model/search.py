@@ -128,7 +128,6 @@ class BeamSearch(Generic[M]):
                 [ROOT] * len(sentences),
             ),
             memory,
-            len(sentences),
         )
         if self._table is None:
             self._table = admitted
@@ -291,7 +290,6 @@ def first_columns(sentences: Sequence[Sentence], device: torch.device) -> Column
     """Columns of sentences before their first step."""
     longest = [sentence.longest_target for sentence in sentences]
     return Columns(
-        memory=torch.arange(len(sentences), device=device),
         widths=torch.tensor([sentence.options.beam_size for sentence in sentences], device=device),
         ages=torch.zeros(len(sentences), dtype=torch.long, device=device),
         longest=torch.tensor(longest, device=device),

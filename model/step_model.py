@@ -13,7 +13,11 @@ Own = TypeVar("Own")
 
 @runtime_checkable
 class SourceMemory(Protocol):
-    """What a network remembers of B source sentences; only the network itself looks inside."""
+    """What a network remembers of B source sentences; only the network itself looks inside.
+
+    After `join` or `keep` the memory they were called on must not be used any more: a network is
+    free to change it in place.
+    """
 
     def select(self: Own, rows: Int[Tensor, " R"]) -> Own:
         """The memory as rows of these sentences (ascending) attend to it in `StepModel.step`.
@@ -26,11 +30,8 @@ class SourceMemory(Protocol):
         """The memory of these and then the other's sentences, padded to the longer source."""
         ...
 
-    def keep(self: Own, sentences: Int[Tensor, " B"], positions: int) -> Own:
-        """The memory of these sentences alone, cut behind so many positions: the rest is padding.
-
-        What the others took is free afterwards.
-        """
+    def keep(self: Own, sentences: Int[Tensor, " B"]) -> Own:
+        """The memory of these sentences (ascending) alone; what the others took is free."""
         ...
 
 

@@ -12,12 +12,6 @@ from model.layout import RowLayout
 from model.step_model import M
 from model.trellis import ROOT
 
-LARGEST_SHARE_LEFT = 0.75
-"""Share of the stored sentences still live at which the memory of the others is let go.
-
-Earlier copies more often; later attends to more sentences that are no longer there.
-"""
-
 
 @dataclass(slots=True)
 class Sentence:
@@ -51,8 +45,6 @@ class Sentence:
 class Columns:
     """What every step needs of the B live sentences, side by side."""
 
-    memory: Int[Tensor, " B"]
-    """Where in the stored memory the sentence stands."""
     widths: Int[Tensor, " B"]
     """Places left in the beam."""
     ages: Int[Tensor, " B"]
@@ -65,7 +57,6 @@ class Columns:
     def select(self, kept: Bool[Tensor, " B"]) -> "Columns":
         """The columns of the sentences that stay."""
         return Columns(
-            self.memory[kept],
             self.widths[kept],
             self.ages[kept],
             self.longest[kept],
@@ -73,9 +64,8 @@ class Columns:
         )
 
     def join(self, other: "Columns") -> "Columns":
-        """These and then the other's, whose memory stands behind this memory."""
+        """These and then the other's."""
         return Columns(
-            torch.cat([self.memory, other.memory]),
             torch.cat([self.widths, other.widths]),
             torch.cat([self.ages, other.ages]),
             torch.cat([self.longest, other.longest]),
@@ -120,15 +110,11 @@ class Rows:
 class Table(Generic[M]):
     """B live sentences with R rows in all; the memory is held once a sentence, not once a row."""
 
-    def __init__(
-        self, sentences: list[Sentence], columns: Columns, rows: Rows, memory: M, stored: int
-    ) -> None:
+    def __init__(self, sentences: list[Sentence], columns: Columns, rows: Rows, memory: M) -> None:
         self.sentences = sentences
         self.columns = columns
         self.rows = rows
         self._memory = memory
-        self._stored = stored
-        """Sentences in the stored memory; those that have left are dropped in bulk."""
         self._attended: M | None = None
         self._layout: RowLayout | None = None
 
@@ -157,7 +143,7 @@ class Table(Generic[M]):
     def attended(self) -> M:
         """The memory of each row; made anew only when rows have moved between sentences."""
         if self._attended is None:
-            self._attended = self._memory.select(self.columns.memory[self.rows.sentences])
+            self._attended = self._memory.select(self.rows.sentences)
         return self._attended
 
     def layout(self) -> RowLayout:
@@ -173,17 +159,12 @@ class Table(Generic[M]):
         self.rows = rows
 
     def join(self, other: "Table[M]") -> None:
-        """Take in another table's sentences."""
-        self._compact()
-        other._compact()
+        """Take in another table's sentences, behind these."""
         offset = len(self.sentences)
         self.sentences = self.sentences + other.sentences
-        self.columns = self.columns.join(
-            replace(other.columns, memory=other.columns.memory + offset)
-        )
+        self.columns = self.columns.join(other.columns)
         self.rows = self.rows.join(replace(other.rows, sentences=other.rows.sentences + offset))
         self._memory = self._memory.join(other._memory)
-        self._stored += other._stored
         self._forget_layout()
 
     def keep(self, kept: Bool[Tensor, " B"]) -> None:
@@ -192,10 +173,10 @@ class Table(Generic[M]):
         renumbered = kept.cumsum(0) - 1
         self.rows = replace(rows, sentences=renumbered[rows.sentences])
         self.columns = self.columns.select(kept)
-        self.sentences = [self.sentences[index] for index in kept.nonzero()[:, 0].tolist()]
+        places = kept.nonzero()[:, 0]
+        self.sentences = [self.sentences[place] for place in places.tolist()]
+        self._memory = self._memory.keep(places)
         self._forget_layout()
-        if len(self.sentences) <= LARGEST_SHARE_LEFT * self._stored:
-            self._compact()
 
     def settled(self) -> Bool[Tensor, " B"]:
         """Sentences that have no live row left, or none that could still enter the n-best."""
@@ -207,16 +188,4 @@ class Table(Generic[M]):
 
     def _forget_layout(self) -> None:
         self._layout = None
-        self._attended = None
-
-    def _compact(self) -> None:
-        """Let go of the memory of sentences that have left, and of padding only they needed."""
-        count = len(self.sentences)
-        if count == self._stored or count == 0:
-            return
-        longest = max(sentence.source_length for sentence in self.sentences)
-        self._memory = self._memory.keep(self.columns.memory, longest)
-        places = torch.arange(count, device=self.columns.memory.device)
-        self.columns = replace(self.columns, memory=places)
-        self._stored = count
         self._attended = None

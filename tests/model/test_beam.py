@@ -42,7 +42,7 @@ def test_a_narrow_beam_takes_the_first_of_what_a_wide_one_takes():
     torch.manual_seed(2)
     # Rounded so that many tokens are exactly equally probable.
     logits = torch.randn(4, 30).round()
-    rows = RowLayout.single(4, torch.device("cpu"))
+    rows = RowLayout.of(torch.arange(4), 4)
     options = candidates(logits, BANNED)
     start = torch.zeros(4)
     greedy = extend(start, options, rows, torch.ones(4, dtype=torch.long), widest=1)

@@ -1,0 +1,238 @@
+"""What the fast network remembers of its sources, in places that are used again and again.
+
+Sentences of about the same length stand on one shelf, padded to its width, so that a long text
+costs its neighbours nothing. A sentence that joins takes a free place and one that leaves gives it
+back: nothing else is copied.
+"""
+
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.nn.functional import pad
+
+from model.layout import Grid, RowLayout
+
+NARROWEST = 16
+"""Source positions of the narrowest shelf.
+
+Torch adds up a softmax row shorter than one vector of the processor in another order, and a row
+must not depend on its company to the last bit, so no shelf is narrower.
+"""
+
+LARGEST_SHARE_EMPTY = 0.25
+"""Share of a shelf's places that may stand empty before it is closed up; they are attended to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """What one encoding gives: B sentences side by side, padded to the longest."""
+
+    keys: Float[Tensor, "B S A"]
+    """e^{2 U_a h_j}; A is 0 without attention."""
+    values: Float[Tensor, "B S C"]
+    """The annotations as every reader of the context sees them."""
+    bias: Float[Tensor, "B S"]
+    """0 where a source token stands, −∞ on padding."""
+
+    def select(self, sentences: Int[Tensor, " N"]) -> "Remembered":
+        """What is remembered of these sentences."""
+        return Remembered(self.keys[sentences], self.values[sentences], self.bias[sentences])
+
+    def padded(self, positions: int) -> "Remembered":
+        """The same with so many positions, the new ones masked."""
+        behind = positions - self.bias.shape[1]
+        return Remembered(
+            pad(self.keys, (0, 0, 0, behind)),
+            pad(self.values, (0, 0, 0, behind)),
+            pad(self.bias, (0, behind), value=-torch.inf),
+        )
+
+
+class Shelf:
+    """Places for sentences of at most `width` source positions."""
+
+    def __init__(self, memory: Remembered) -> None:
+        """A shelf that holds `memory`, just as wide, in places 0, 1, 2, …"""
+        self._memory = memory
+        self._used = memory.bias.shape[0]
+        """Places up to the last that is taken or was."""
+        self._empty: list[int] = []
+        """Places among these that stand empty."""
+
+    @property
+    def width(self) -> int:
+        """Source positions of each place."""
+        return self._memory.bias.shape[1]
+
+    @property
+    def used(self) -> int:
+        """Places that are attended to, the empty ones among them."""
+        return self._used
+
+    @property
+    def memory(self) -> Remembered:
+        """What stands in the used places."""
+        used = slice(self._used)
+        return Remembered(
+            self._memory.keys[used], self._memory.values[used], self._memory.bias[used]
+        )
+
+    def put(self, memory: Remembered) -> list[int]:
+        """Take in sentences as wide as the shelf; gives the place of each."""
+        count = memory.bias.shape[0]
+        reused = min(count, len(self._empty))
+        fresh = range(self._used, self._used + count - reused)
+        places = [*(self._empty.pop() for _ in range(reused)), *fresh]
+        self._used += len(fresh)
+        self._make_room()
+        index = torch.tensor(places, device=memory.bias.device)
+        self._memory.keys[index] = memory.keys
+        self._memory.values[index] = memory.values
+        self._memory.bias[index] = memory.bias
+        return places
+
+    def give_back(self, place: int) -> None:
+        """Let a place be taken again."""
+        self._empty.append(place)
+
+    def has_too_many_empty(self) -> bool:
+        """Whether it is time to close up."""
+        return len(self._empty) > LARGEST_SHARE_EMPTY * self._used
+
+    def close_up(self, places: list[int]) -> None:
+        """Keep only these places, which become 0, 1, 2, …"""
+        device = self._memory.bias.device
+        self._memory = self._memory.select(torch.tensor(places, dtype=torch.long, device=device))
+        self._used, self._empty = len(places), []
+
+    def _make_room(self) -> None:
+        capacity = self._memory.bias.shape[0]
+        if self._used > capacity:
+            # Zeros and not what the storage held: empty places are attended to, NaN would spread.
+            behind = max(self._used, capacity + capacity // 2) - capacity
+            self._memory = Remembered(
+                pad(self._memory.keys, (0, 0, 0, 0, 0, behind)),
+                pad(self._memory.values, (0, 0, 0, 0, 0, behind)),
+                pad(self._memory.bias, (0, 0, 0, behind)),
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class ShelfRows:
+    """The rows that attend to one shelf."""
+
+    shelf: Shelf
+    members: Int[Tensor, " N"] | None
+    """Which of all rows they are; None for all, in order."""
+    grid: Grid
+    """These rows over the shelf's places."""
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """Where a sentence stands."""
+
+    shelf: Shelf
+    place: int
+
+
+@dataclass(frozen=True, slots=True)
+class FastMemory:
+    """The memory of B sentences. `join` and `keep` change the shelves themselves: the memory they
+    are called on must not be used afterwards.
+    """
+
+    locations: list[Location]
+    device: torch.device
+    attending: tuple[ShelfRows, ...] = ()
+    """The rows of each shelf; empty until `select` has said whose rows attend."""
+
+    @classmethod
+    def of(cls, memory: Remembered) -> "FastMemory":
+        """A new memory of what one encoding gave, on a shelf just wide enough."""
+        attends = memory.keys.shape[2] > 0
+        positions = memory.bias.shape[1]
+        shelf = Shelf(memory.padded(max(positions, NARROWEST) if attends else positions))
+        places = range(memory.bias.shape[0])
+        return cls([Location(shelf, place) for place in places], memory.bias.device)
+
+    @property
+    def context_size(self) -> int:
+        """Width of a context (C): gates and readout side by side."""
+        return self.locations[0].shelf.memory.values.shape[2]
+
+    def fixed_contexts(self) -> Float[Tensor, "R C"]:
+        """The contexts of a network without attention: each sentence's one vector."""
+        [part] = self.attending
+        return part.grid.collect(part.shelf.memory.values.expand(-1, part.grid.depth, -1))
+
+    def select(self, rows: Int[Tensor, " R"]) -> "FastMemory":
+        """The same memory, attended to by rows of these sentences (ascending); copies nothing."""
+        layout = RowLayout.of(rows, len(self.locations))
+        places = self._indices([one.place for one in self.locations])[rows]
+        shelves = self._shelves()
+        if len(shelves) == 1:
+            grid = Grid.of(places, layout.slots, shelves[0].used)
+            return replace(self, attending=(ShelfRows(shelves[0], None, grid),))
+        shelf_of = self._indices([shelves.index(one.shelf) for one in self.locations])[rows]
+        attending = []
+        for number, shelf in enumerate(shelves):
+            members = (shelf_of == number).nonzero()[:, 0]
+            grid = Grid.of(places[members], layout.slots[members], shelf.used)
+            attending.append(ShelfRows(shelf, members, grid))
+        return replace(self, attending=tuple(attending))
+
+    def keep(self, sentences: Int[Tensor, " B"]) -> "FastMemory":
+        """The memory of these sentences alone; the places of the others are free."""
+        kept = sentences.tolist()
+        for gone in set(range(len(self.locations))).difference(kept):
+            self.locations[gone].shelf.give_back(self.locations[gone].place)
+        locations = [self.locations[sentence] for sentence in kept]
+        for shelf in self._shelves():
+            if shelf.has_too_many_empty():
+                places = [one.place for one in locations if one.shelf is shelf]
+                shelf.close_up(places)
+                renamed = {place: Location(shelf, new) for new, place in enumerate(places)}
+                locations = [renamed[one.place] if one.shelf is shelf else one for one in locations]
+        return FastMemory(locations, self.device)
+
+    def join(self, other: "FastMemory") -> "FastMemory":
+        """These sentences and then the other's, each on the shelf of its width."""
+        moved: dict[Location, Location] = {}
+        for shelf in other._shelves():
+            leaving = [one for one in other.locations if one.shelf is shelf]
+            memory = shelf.memory.select(self._indices([one.place for one in leaving]))
+            home = self._home(shelf.width)
+            if home is None:
+                home = Shelf(memory.padded(standard_width(memory)))
+                taken = list(range(len(leaving)))
+            else:
+                taken = home.put(memory.padded(home.width))
+            moved |= {old: Location(home, new) for old, new in zip(leaving, taken, strict=True)}
+        joined = [moved[location] for location in other.locations]
+        return FastMemory(self.locations + joined, self.device)
+
+    def _home(self, width: int) -> Shelf | None:
+        """The narrowest shelf for sentences so long, of which they fill at least half."""
+        fitting = [shelf for shelf in self._shelves() if width <= shelf.width <= 2 * width]
+        return min(fitting, key=lambda shelf: shelf.width, default=None)
+
+    def _shelves(self) -> list[Shelf]:
+        """The shelves in use, in the order in which their sentences joined."""
+        return list(dict.fromkeys(location.shelf for location in self.locations))
+
+    def _indices(self, numbers: list[int]) -> Int[Tensor, " N"]:
+        return torch.tensor(numbers, dtype=torch.long, device=self.device)
+
+
+def standard_width(memory: Remembered) -> int:
+    """The width of a shelf that is put up beside others: 16, 32, 64, …, so that there are few."""
+    positions = memory.bias.shape[1]
+    if memory.keys.shape[2] == 0:
+        return positions  # without attention each sentence is one vector
+    width = NARROWEST
+    while width < positions:
+        width *= 2
+    return width
