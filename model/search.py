@@ -30,7 +30,7 @@ from model.decoder import Step
 from model.hypothesis import Ending, Hypothesis, SearchOptions, best_first, score
 from model.step_model import M, StepModel
 from model.table import Columns, Rows, Sentence, Table
-from model.trellis import ROOT, Trellis
+from model.trellis import Trellis
 
 CPU = torch.device("cpu")
 
@@ -116,17 +116,10 @@ class BeamSearch(Generic[M]):
             Sentence(next(self._slots), len(request.source), request.options, request.stream)
             for request in requests
         ]
-        places = torch.arange(len(sentences), device=self._device)
         admitted = Table(
             sentences,
-            first_columns(sentences, self._device),
-            Rows(
-                places,
-                torch.full_like(places, self._bos_id),
-                state,
-                torch.zeros(len(sentences), device=self._device),
-                [ROOT] * len(sentences),
-            ),
+            Columns.of(sentences, self._device),
+            Rows.first(state, self._bos_id),
             memory,
         )
         if self._table is None:
@@ -191,7 +184,7 @@ class BeamSearch(Generic[M]):
         at_eos = extension.tokens == self._eos_id
         ended = at_eos | (ages >= table.columns.longest)[extension.sentences]
         table.columns = replace(table.columns, ages=ages)
-        rows = continuing(extension, step.state, nodes)
+        rows = Rows.extended(extension, step.state, nodes)
         if ended.any():
             self._end(table, extension, nodes, ended, at_eos)
             rows = rows.select(~ended)
@@ -284,28 +277,6 @@ class BeamSearch(Generic[M]):
                 stable = self._trellis.agreement(nodes + finished)
                 events.append(Progress(sentence.slot, self._hypothesis(sentence, best), stable))
         return events
-
-
-def first_columns(sentences: Sequence[Sentence], device: torch.device) -> Columns:
-    """Columns of sentences before their first step."""
-    longest = [sentence.longest_target for sentence in sentences]
-    return Columns(
-        widths=torch.tensor([sentence.options.beam_size for sentence in sentences], device=device),
-        ages=torch.zeros(len(sentences), dtype=torch.long, device=device),
-        longest=torch.tensor(longest, device=device),
-        bars=torch.full((len(sentences),), -torch.inf, dtype=torch.double, device=device),
-    )
-
-
-def continuing(extension: Extension, state: Float[Tensor, "R Z"], nodes: list[int]) -> Rows:
-    """The extended hypotheses as rows of the next step."""
-    return Rows(
-        extension.sentences,
-        extension.tokens,
-        state[extension.parents],
-        extension.log_probs,
-        nodes,
-    )
 
 
 class SearchError(Exception):

@@ -1,5 +1,6 @@
 """The table of a search: live sentences, their rows, and the memory that the rows attend to."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Generic
 
@@ -7,6 +8,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from model.beam import Extension
 from model.hypothesis import Ending, SearchOptions, best_first, length_penalty
 from model.layout import RowLayout
 from model.step_model import M
@@ -54,6 +56,19 @@ class Columns:
     bars: Float[Tensor, " B"]
     """`Sentence.bar` of each."""
 
+    @classmethod
+    def of(cls, sentences: Sequence[Sentence], device: torch.device) -> "Columns":
+        """The columns of sentences before their first step."""
+        widths = [sentence.options.beam_size for sentence in sentences]
+        longest = [sentence.longest_target for sentence in sentences]
+        count = len(sentences)
+        return cls(
+            widths=torch.tensor(widths, device=device),
+            ages=torch.zeros(count, dtype=torch.long, device=device),
+            longest=torch.tensor(longest, device=device),
+            bars=torch.full((count,), -torch.inf, dtype=torch.double, device=device),
+        )
+
     def select(self, kept: Bool[Tensor, " B"]) -> "Columns":
         """The columns of the sentences that stay."""
         return Columns(
@@ -85,6 +100,27 @@ class Rows:
     log_probs: Float[Tensor, " R"]
     nodes: list[int]
     """Trellis node of the last token."""
+
+    @classmethod
+    def first(cls, state: Float[Tensor, "B Z"], bos_id: int) -> "Rows":
+        """One row for each sentence, before the first step."""
+        sentences = torch.arange(state.shape[0], device=state.device)
+        inputs = torch.full_like(sentences, bos_id)
+        log_probs = torch.zeros(state.shape[0], device=state.device)
+        return cls(sentences, inputs, state, log_probs, [ROOT] * state.shape[0])
+
+    @classmethod
+    def extended(
+        cls, extension: Extension, state: Float[Tensor, "R Z"], nodes: list[int]
+    ) -> "Rows":
+        """The extended hypotheses as rows of the next step; `state` is that of their parents."""
+        return cls(
+            extension.sentences,
+            extension.tokens,
+            state[extension.parents],
+            extension.log_probs,
+            nodes,
+        )
 
     def select(self, kept: Bool[Tensor, " R"]) -> "Rows":
         """The rows that stay."""
