@@ -1,7 +1,9 @@
 # The service with a CPU build of PyTorch and the models of checkpoints/.
 #
 #     docker build -t softalign .
-#     docker run --rm -p 127.0.0.1:8000:8000 softalign
+#     docker run --rm -p 127.0.0.1:8000:8000 -e SOFTALIGN_ALLOW_ANONYMOUS=true -v softalign:/srv/softalign/data softalign
+#
+# Without SOFTALIGN_ALLOW_ANONYMOUS it needs a key: docker run … softalign python -m app keys create --owner me
 #
 # For a GPU, or where the CPU index cannot be reached: --build-arg TORCH_INDEX=https://…
 ARG PYTHON_IMAGE=python:3.11.14-slim-bookworm
@@ -44,6 +46,8 @@ RUN groupadd --gid 10001 softalign \
 COPY --from=builder /opt/softalign /opt/softalign
 WORKDIR /srv/softalign
 COPY checkpoints checkpoints
+RUN install --directory --owner 10001 --group 10001 --mode 0700 data
+VOLUME /srv/softalign/data
 USER 10001:10001
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=3s --start-period=60s --retries=3 \

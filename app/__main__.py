@@ -14,15 +14,18 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from app.errors import ServiceError
+from app.exposure import ExposureError, check_exposure
 from app.formats.aligned import AlignedText, FormatOptions, Theme
 from app.formats.table import FORMATS, choose_format, write
 from app.formats.text_blocks import heat_map, legend
+from app.key_commands import key_commands
 from app.main import create_app
 from app.models import LoadedModels, StartupError, load_models
 from app.problems import field_error
 from app.schemas import AlignmentRequest, DecodingRequest, Level, TranslateRequest
 from app.service import Service
 from app.settings import Settings, SettingsError, load_settings
+from app.storage.faults import StorageStartupError
 from model.hypothesis import SearchOptions
 
 CANNOT_START = 1
@@ -50,6 +53,7 @@ CheckpointsOption = Annotated[
     Path | None,
     typer.Option(help="Folder of checkpoints, instead of SOFTALIGN_CHECKPOINTS."),
 ]
+commands.add_typer(key_commands, name="keys")
 
 
 @commands.command()
@@ -61,6 +65,10 @@ def serve(
     """Serve the models over HTTP."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     settings, models = _start(checkpoints)
+    try:
+        access = asyncio.run(check_exposure(settings, host))
+    except (ExposureError, SettingsError, StorageStartupError) as error:
+        _fail(str(error), CANNOT_START)
     config = uvicorn.Config(
         create_app(settings, models),
         host=host,
@@ -71,13 +79,14 @@ def serve(
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # app/client_address.py knows which proxies to believe
         h11_max_incomplete_event_size=settings.max_header_bytes,
         timeout_keep_alive=settings.keep_alive_seconds,
         timeout_graceful_shutdown=settings.shutdown_seconds,
     )
     socket = config.bind_socket()
     bound_host, bound_port = socket.getsockname()[:2]
-    print(_welcome(f"http://{bound_host}:{bound_port}", models), flush=True)
+    print(_welcome(f"http://{bound_host}:{bound_port}", models, access), flush=True)
     uvicorn.Server(config).run(sockets=[socket])
 
 
@@ -204,7 +213,7 @@ def _start(checkpoints: Path | None) -> tuple[Settings, LoadedModels]:
         _fail(str(error), CANNOT_START)
 
 
-def _welcome(address: str, models: LoadedModels) -> str:
+def _welcome(address: str, models: LoadedModels, access: str) -> str:
     first = next(iter(models))
     body = {
         "text": SAMPLES.get(first.source_language, "?"),
@@ -214,6 +223,7 @@ def _welcome(address: str, models: LoadedModels) -> str:
     names = ", ".join(model.name for model in models)
     return (
         f"Softalign serves {names} at {address} (documentation: {address}/docs)\n"
+        f"{access}\n"
         f"curl -s {address}/v1/translate -H 'Content-Type: application/json' "
         f"-d '{json.dumps(body, ensure_ascii=False)}'"
     )

@@ -9,13 +9,16 @@ from fastapi.openapi.utils import get_openapi
 from fastapi_offline import FastAPIOffline
 
 from app import __version__
+from app.authorisation import PUBLIC_PATHS
 from app.boundary import Boundary
+from app.gate import check_routes, open_gate
 from app.models import LoadedModels, load_models
 from app.problems import install_problem_handlers
 from app.routes import api, health
 from app.schemas import ProblemReply
 from app.service import Service
 from app.settings import Settings, load_settings
+from app.storage.storage import open_storage
 
 DESCRIPTION = """
 Translates, and tells for every word of the translation which words of the text it was made from.
@@ -24,12 +27,20 @@ Errors are `application/problem+json` (RFC 9457); their `code` is stable, their 
 Spans are half-open and index your own text and the returned translation.
 """
 
+SECURITY_SCHEMES = {
+    "bearer": {"type": "http", "scheme": "bearer", "description": "A key of this service."},
+    "header": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+}
+SECURITY: list[dict[str, list[str]]] = [{"bearer": []}, {"header": []}, {}]
+"""Either header; neither where the service has no keys."""
+
 
 def create_app(settings: Settings | None = None, models: LoadedModels | None = None) -> FastAPI:
     """The application, with what it needs to run in `app.state`.
 
     Without `settings` they are read from the environment, without `models` the checkpoints are
-    loaded when the application starts. Raises SettingsError, and StartupError at the start.
+    loaded when the application starts. Raises SettingsError, and StartupError and
+    StorageStartupError at the start.
     """
     settings = settings or load_settings()
 
@@ -37,12 +48,15 @@ def create_app(settings: Settings | None = None, models: LoadedModels | None = N
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         loaded = load_models(settings.checkpoints) if models is None else models
         service = Service(settings, loaded)
-        service.start()
-        app.state.service = service
-        try:
-            yield
-        finally:
-            await service.stop()
+        async with open_storage(settings) as storage, open_gate(settings, storage.keys) as gate:
+            app.state.storage = storage
+            app.state.gate = gate
+            service.start()
+            app.state.service = service
+            try:
+                yield
+            finally:
+                await service.stop()
 
     app = FastAPIOffline(
         docs_url="/docs",
@@ -58,6 +72,7 @@ def create_app(settings: Settings | None = None, models: LoadedModels | None = N
     app.include_router(api)
     app.include_router(health)
     install_problem_handlers(app)
+    check_routes(app)
     app.openapi = lambda: openapi_document(app)  # type: ignore[method-assign]
     return app
 
@@ -76,5 +91,9 @@ def openapi_document(app: FastAPI) -> dict[str, Any]:
         schemas = document["components"]["schemas"]
         schemas.update(schema.pop("$defs"))
         schemas["ProblemReply"] = schema
+        document["components"]["securitySchemes"] = SECURITY_SCHEMES
+        for path, operations in document["paths"].items():
+            for operation in operations.values():
+                operation["security"] = [] if path in PUBLIC_PATHS else SECURITY
         app.openapi_schema = document
     return app.openapi_schema

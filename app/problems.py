@@ -65,7 +65,7 @@ def problem_response(request: Request, error: ServiceError) -> JSONResponse:
         document,
         status_code=PROBLEMS[error.code].status,
         media_type=PROBLEM_MEDIA_TYPE,
-        headers=error.headers,
+        headers={**getattr(request.state, "quota_headers", {}), **error.headers},
     )
 
 

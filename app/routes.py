@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response
 
-from app.json_route import JsonRoute
+from app.gate import GuardedRoute
 from app.limits import describe_limits
 from app.models import LoadedModel
 from app.schemas import (
@@ -36,7 +36,7 @@ def _service(request: Request) -> Service:
 
 
 ServiceDep = Annotated[Service, Depends(_service)]
-api = APIRouter(prefix="/v1", route_class=JsonRoute, responses=PROBLEM)
+api = APIRouter(prefix="/v1", route_class=GuardedRoute, responses=PROBLEM)
 health = APIRouter(tags=["health"], responses=PROBLEM)
 
 

@@ -2,10 +2,12 @@
 
 import difflib
 import os
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 PREFIX = "SOFTALIGN_"
 
@@ -18,6 +20,18 @@ SCRIPT_VARIABLES = frozenset(
     }
 )
 """Variables of the scripts and the tests; the service lets them pass."""
+
+
+def _split_networks(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    return tuple(part.strip() for part in value.split(",") if part.strip())
+
+
+Networks = Annotated[
+    tuple[IPv4Network | IPv6Network, ...], NoDecode, BeforeValidator(_split_networks)
+]
+"""Networks, as one string with commas between them."""
 
 
 class SettingsError(Exception):
@@ -131,6 +145,39 @@ class Settings(BaseSettings):
     purge_seconds: int = Field(default=60, ge=1)
     """Time between two rounds that delete what has expired."""
 
+    allow_anonymous: bool = False
+    """Serve other machines although there are no keys: anybody who can connect may translate."""
+
+    key_environment: str = Field(default="live", pattern=r"^[a-z0-9]{1,12}$")
+    """Part of every key, so that one of a test system is no good in production."""
+
+    trusted_proxies: Networks = ()
+    """Addresses or networks (CIDR), divided by commas, whose `X-Forwarded-For` is believed."""
+
+    redis_url: SecretStr | None = None
+    """`redis://host:port/0` (extra `redis`): replicas count requests together there."""
+
+    redis_url_file: Path | None = None
+    """File that holds the URL of Redis, such as a mounted secret."""
+
+    replicas: int = Field(default=1, ge=1)
+    """Replicas that share Redis; while it is away, each grants its part of a quota."""
+
+    key_requests_per_minute: int = Field(default=60, ge=0)
+    """Requests of one key in a minute; 0 is no limit, as for the next four."""
+
+    key_requests_per_second: int = Field(default=20, ge=0)
+    """Requests of one key in a second: its burst."""
+
+    key_tokens_per_minute: int = Field(default=120_000, ge=0)
+    """Source and target pieces of one key in a minute."""
+
+    address_requests_per_minute: int = Field(default=10, ge=0)
+    """Requests without a key of one address (IPv6: of one /64) in a minute."""
+
+    failed_keys_per_minute: int = Field(default=20, ge=0)
+    """Keys that are no good from one address in a minute; good ones from there still work."""
+
 
 def load_settings() -> Settings:
     """Read the settings from the environment.
@@ -151,3 +198,23 @@ def load_settings() -> Settings:
         first = error.errors(include_url=False)[0]
         variable = PREFIX + str(first["loc"][0]).upper() if first["loc"] else PREFIX + "…"
         raise SettingsError(f"{variable}: {first['msg']}") from None
+
+
+def read_secret(settings: Settings, name: str) -> str | None:
+    """The setting `name`, or the content of the file that `name_file` points to; else None.
+
+    Raises:
+        SettingsError: the file cannot be read.
+    """
+    value: SecretStr | None = getattr(settings, name)
+    if value is not None:
+        return value.get_secret_value().strip()
+    file: Path | None = getattr(settings, f"{name}_file")
+    if file is None:
+        return None
+    try:
+        return file.read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(
+            f"{PREFIX}{name.upper()}_FILE: {file} cannot be read ({type(error).__name__})"
+        ) from None

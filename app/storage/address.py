@@ -6,7 +6,7 @@ from pathlib import Path
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
-from app.settings import Settings
+from app.settings import Settings, read_secret
 from app.storage.faults import StorageStartupError
 
 FILE_NAME = "softalign.db"
@@ -35,9 +35,10 @@ def database_address(settings: Settings) -> DatabaseAddress:
     """The database that the settings name.
 
     Raises:
-        StorageStartupError: the URL cannot be read, or is of another kind of database.
+        StorageStartupError: the URL cannot be used.
+        SettingsError: its file cannot be read.
     """
-    text = _configured_url(settings)
+    text = read_secret(settings, "database_url")
     if text is None:
         return sqlite_address(settings.data / FILE_NAME)
     try:
@@ -59,17 +60,3 @@ def database_address(settings: Settings) -> DatabaseAddress:
 def sqlite_address(file: Path) -> DatabaseAddress:
     """The SQLite database in `file`."""
     return DatabaseAddress(URL.create("sqlite+aiosqlite", database=str(file.absolute())))
-
-
-def _configured_url(settings: Settings) -> str | None:
-    if settings.database_url is not None:
-        return settings.database_url.get_secret_value().strip()
-    if settings.database_url_file is None:
-        return None
-    try:
-        return settings.database_url_file.read_text("utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise StorageStartupError(
-            f"SOFTALIGN_DATABASE_URL_FILE: {settings.database_url_file} cannot be read "
-            f"({type(error).__name__})"
-        ) from None

@@ -65,6 +65,11 @@ class Database:
         """Whether it is a file that only this machine reads."""
         return self._engine.dialect.name == "sqlite"
 
+    @property
+    def is_away(self) -> bool:
+        """Whether it did not answer when it was last asked."""
+        return self._breaker.is_open
+
     async def close(self) -> None:
         """Wait for what was abandoned, and close all connections."""
         if self._abandoned:

@@ -66,6 +66,13 @@ def plain_models(
     return load_models(write_checkpoint(folder, joint_tokenizer, attention="none"))
 
 
+@pytest.fixture(autouse=True)
+def data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where this test's services, also those in processes of their own, keep their database."""
+    monkeypatch.setenv("SOFTALIGN_DATA", str(tmp_path / "data"))
+    return tmp_path / "data"
+
+
 @pytest.fixture
 def settings() -> Settings:
     """Settings of the client's service; a test overrides them with `parametrize`."""
@@ -73,7 +80,9 @@ def settings() -> Settings:
 
 
 @pytest.fixture
-async def client(settings: Settings, tiny_models: LoadedModels):
+async def client(settings: Settings, tiny_models: LoadedModels, data_folder: Path):
+    # Settings of a `parametrize` were made before there was a folder.
+    settings = settings.model_copy(update={"data": data_folder})
     app = create_app(settings, tiny_models)
     transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
     async with (

@@ -94,8 +94,9 @@ def test_a_start_that_fails_is_told_in_one_line(tmp_path, monkeypatch):
 
 
 def test_the_welcome_has_a_request_that_can_be_pasted(tiny_models):
-    welcome = _welcome("http://127.0.0.1:8000", tiny_models)
-    address, command = welcome.splitlines()
+    welcome = _welcome("http://127.0.0.1:8000", tiny_models, "It is open to all.")
+    address, access, command = welcome.splitlines()
+    assert access == "It is open to all."
     assert "http://127.0.0.1:8000" in address
     body = json.loads(command.split("-d '")[1].removesuffix("'"))
     assert body["target_lang"] == "fr"
