@@ -72,7 +72,7 @@ class HeatMap:
         if self.hidden_columns:
             labels.append(_label(more(self.hidden_columns)))
         tallest = max(label.width for label in labels)
-        return GAP + tallest * DIAGONAL + LINE_HEIGHT
+        return GAP + math.ceil(tallest * DIAGONAL) + LINE_HEIGHT
 
     @property
     def cells_top(self) -> float:
@@ -133,11 +133,12 @@ def lay_out(aligned: AlignedText, options: FormatOptions) -> Layout:
     most = options.max_tokens
     rows = [_labels(one.alignment.target, most) for one in aligned.segments]
     widest = max((label.width for labels in rows for label in labels), default=0.0)
-    left = MARGIN + max(widest, _widest_caption(aligned)) + GAP
+    # Whole numbers, so that cells fall on pixels.
+    left = MARGIN + math.ceil(max(widest, _widest_caption(aligned))) + GAP
     maps = []
     for one, labels in zip(aligned.segments, rows, strict=True):
         maps.append(_heat_map(one, labels, options, left, top, alone=len(rows) == 1))
-        top = maps[-1].bottom + MARGIN
+        top = math.ceil(maps[-1].bottom) + MARGIN
     heading_width = text_width(heading, FONT_SIZE) * BOLD
     right = max([LEGEND_WIDTH + left, MARGIN + heading_width, *(one.right for one in maps)])
     return Layout(

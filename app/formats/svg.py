@@ -25,6 +25,9 @@ SMALLEST_DRAWN = 0.005
 """Weights below, which would be 0 % in their tooltip, stay the colour of an empty cell."""
 
 LEGEND_STEPS = 40
+CRISP = {"shape-rendering": "crispEdges"}
+"""For cells and the lines between them, which run along pixels."""
+
 BASELINE = 4
 """From the middle of a line to its baseline."""
 
@@ -119,13 +122,13 @@ class _Drawing:
     def _cells(self, group: Element, one: HeatMap) -> None:
         palette = self._palette
         height = len(one.rows) * CELL
-        framed = {"stroke": palette.grid}
+        framed = {"stroke": palette.grid} | CRISP
         for x, columns in ((one.left, one.drawn_columns), (one.end_left, 1)):
             cells = _child(group, "g", framed)
             _rectangle(cells, x, one.cells_top, columns * CELL, height, palette.scale[0])
             _child(cells, "path", {"d": _grid(x, one.cells_top, columns, len(one.rows))})
         for target, (row, end) in enumerate(zip(one.weights, one.end, strict=True)):
-            line = _child(group, "g", {"data-target": str(target)})
+            line = _child(group, "g", {"data-target": str(target)} | CRISP)
             y = one.cells_top + target * CELL
             for source, weight in enumerate(row):
                 self._cell(line, one.left + source * CELL, y, weight, self._name(one, source))

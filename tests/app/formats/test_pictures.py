@@ -1,6 +1,8 @@
 import io
 import math
 import re
+import subprocess
+import sys
 from dataclasses import replace
 from xml.etree import ElementTree
 
@@ -58,6 +60,20 @@ def test_png_has_the_size_of_the_svg_at_its_scale():
     drawn = Image.open(io.BytesIO(png(texts.SMALL, FormatOptions())))
     root = draw(texts.SMALL, FormatOptions())
     assert drawn.size == (SCALE * int(root.attrib["width"]), SCALE * int(root.attrib["height"]))
+
+
+def test_the_rasteriser_never_comes_into_the_process_of_the_service():
+    # It holds the lock of Python while it draws: nothing else would run.
+    assert png(texts.TINY, FormatOptions())
+    assert "resvg_py" not in sys.modules
+
+
+def test_a_rasteriser_that_fails_is_an_error_and_no_empty_picture(monkeypatch, tmp_path):
+    broken = tmp_path / "rasterise.py"
+    broken.write_text("raise SystemExit(3)")
+    monkeypatch.setattr(png_module, "RASTERISER", broken)
+    with pytest.raises(subprocess.SubprocessError):
+        png(texts.TINY, FormatOptions())
 
 
 def test_a_picture_of_too_many_pixels_is_refused_with_a_way_out(monkeypatch):
