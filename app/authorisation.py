@@ -13,6 +13,10 @@ PUBLIC_PATHS = frozenset(
 
 REQUIRED_SCOPES: Mapping[str, Scope] = {
     "POST /v1/translate": "translate",
+    "GET /v1/translations": "records:read",
+    "DELETE /v1/translations": "records:delete",
+    "GET /v1/translations/{id}": "records:read",
+    "DELETE /v1/translations/{id}": "records:delete",
     "GET /v1/models": "models:read",
     "GET /v1/languages": "models:read",
     "GET /v1/limits": "models:read",

@@ -9,11 +9,13 @@ from fastapi.openapi.utils import get_openapi
 from fastapi_offline import FastAPIOffline
 
 from app import __version__
+from app.archive import Archive
 from app.authorisation import PUBLIC_PATHS
 from app.boundary import Boundary
 from app.gate import check_routes, open_gate
 from app.models import LoadedModels, load_models
 from app.problems import install_problem_handlers
+from app.record_routes import translations
 from app.routes import api, health
 from app.schemas import ProblemReply
 from app.service import Service
@@ -51,6 +53,7 @@ def create_app(settings: Settings | None = None, models: LoadedModels | None = N
         async with open_storage(settings) as storage, open_gate(settings, storage.keys) as gate:
             app.state.storage = storage
             app.state.gate = gate
+            app.state.archive = Archive(service, storage, gate)
             service.start()
             app.state.service = service
             try:
@@ -66,10 +69,13 @@ def create_app(settings: Settings | None = None, models: LoadedModels | None = N
         description=DESCRIPTION,
         version=__version__,
         lifespan=lifespan,
+        # An address has one form; a redirect could turn the deletion of nothing into one of all.
+        redirect_slashes=False,
     )
     app.state.settings = settings
     app.add_middleware(Boundary, settings=settings)
     app.include_router(api)
+    app.include_router(translations)
     app.include_router(health)
     install_problem_handlers(app)
     check_routes(app)

@@ -46,7 +46,14 @@ _OWN_WORDS = {
 """Messages by pydantic's type of error; its own can quote the input, so they are never used."""
 
 _OUR_TYPES = frozenset(
-    {"control_character", "empty_text", "n_best_above_beam", "text_type", "level_type"}
+    {
+        "control_character",
+        "empty_text",
+        "n_best_above_beam",
+        "text_type",
+        "level_type",
+        "store_type",
+    }
 )
 """Types of `app/schemas.py`, whose messages are ours and quote nothing."""
 

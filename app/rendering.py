@@ -14,6 +14,7 @@ from app.schemas import (
     Level,
     ModelIdentity,
     Piece,
+    RecordReply,
     SegmentReply,
     Span,
     TranslateReply,
@@ -27,13 +28,22 @@ from model.offsets import offset_converter
 
 
 def render(
-    translations: Translations, model: LoadedModel, request: TranslateRequest, max_cells: int
+    translations: Translations,
+    model: LoadedModel,
+    request: TranslateRequest,
+    max_cells: int,
+    receipt: RecordReply | None = None,
 ) -> TranslateReply:
-    """The response to `request`; raises MatrixTooLargeError above `max_cells` dense weights."""
+    """The response to `request`, with the `receipt` of what is stored.
+
+    Raises MatrixTooLargeError above `max_cells` dense weights.
+    """
     kind: AlignmentKind | None = "attention" if model.has_attention else None
     renderer = _Renderer(request, model, kind)
     check_cells(translations, request.alignment if kind else None, max_cells)
     return TranslateReply(
+        id=receipt.id if receipt else None,
+        record=receipt,
         model=ModelIdentity(name=model.name, digest=model.checkpoint.digest),
         translations=[
             TranslationReply(

@@ -1,13 +1,15 @@
 """The addresses of the service; they speak HTTP and leave everything else to `app/service.py`."""
 
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Annotated
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Depends, Header, Request, Response
 
-from app.gate import GuardedRoute
+from app.archive import Archive
+from app.gate import CallerDep, GuardedRoute
 from app.limits import describe_limits
 from app.models import LoadedModel
+from app.problem_responses import PROBLEM
 from app.schemas import (
     HealthReply,
     LanguageReply,
@@ -20,36 +22,52 @@ from app.schemas import (
 )
 from app.service import Service
 
-PROBLEM: dict[int | str, dict[str, Any]] = {
-    "default": {
-        "description": "Any error, as RFC 9457 tells it. `code` is stable.",
-        "content": {
-            "application/problem+json": {"schema": {"$ref": "#/components/schemas/ProblemReply"}}
-        },
-    }
-}
-
 
 def _service(request: Request) -> Service:
     service: Service = request.app.state.service
     return service
 
 
+def _archive(request: Request) -> Archive:
+    archive: Archive = request.app.state.archive
+    return archive
+
+
 ServiceDep = Annotated[Service, Depends(_service)]
+ArchiveDep = Annotated[Archive, Depends(_archive)]
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        pattern=r"^[\x21-\x7e]{1,255}$",
+        description="The same key with the same body gives the same stored answer for 24 hours.",
+    ),
+]
 api = APIRouter(prefix="/v1", route_class=GuardedRoute, responses=PROBLEM)
 health = APIRouter(tags=["health"], responses=PROBLEM)
 
 
 @api.post("/translate", response_model=TranslateReply, tags=["translation"])
-async def translate(body: TranslateRequest, service: ServiceDep) -> Response:
+async def translate(
+    request: Request,
+    body: TranslateRequest,
+    caller: CallerDep,
+    archive: ArchiveDep,
+    idempotency_key: IdempotencyKey = None,
+) -> Response:
     """Translate texts, with the alignment of every word of the translation to the text."""
-    answer = await service.translate(body)
+    answer = await archive.translate(caller, body, idempotency_key)
     timings = ", ".join(f"{name};dur={value:.1f}" for name, value in answer.timings.items())
-    return Response(
+    response = Response(
         answer.content,
         media_type="application/json",
-        headers={"Server-Timing": timings, "X-Model": answer.model},
+        headers={"Server-Timing": timings, "X-Model": answer.model, "Cache-Control": "no-store"},
     )
+    if answer.record_id is not None:
+        prefix = request.scope.get("root_path", "")
+        response.headers["Location"] = f"{prefix}/v1/translations/{answer.record_id}"
+    if answer.is_replayed:
+        response.headers["Idempotent-Replayed"] = "true"
+    return response
 
 
 @api.get("/models", tags=["models"])
@@ -82,9 +100,10 @@ async def is_alive() -> HealthReply:
 
 
 @health.get("/readyz")
-async def is_ready(service: ServiceDep) -> HealthReply:
-    """The models are loaded and requests are translated; else 503."""
+async def is_ready(request: Request, service: ServiceDep) -> HealthReply:
+    """The models are loaded, requests are translated and the database answers; else 503."""
     service.check_ready()
+    await request.app.state.storage.database.ping()
     return HealthReply()
 
 

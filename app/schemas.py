@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Discriminator,
     Field,
@@ -69,6 +70,13 @@ def _text_or_list(value: object) -> str | None:
     return "many" if isinstance(value, list) else None
 
 
+def _check_store(value: object) -> object:
+    # By identity: to a literal type 1 is the same as true.
+    if value is True or value is False or value == "best_effort":
+        return value
+    raise PydanticCustomError("store_type", 'Send true, false or "best_effort".')
+
+
 Text = Annotated[str, AfterValidator(_check_text)]
 Texts = Annotated[
     Annotated[Text, Tag("one")] | Annotated[list[Text], Field(min_length=1), Tag("many")],
@@ -87,6 +95,7 @@ Levels = Annotated[
         custom_error_message="Send `word`, `piece` or a list of them.",
     ),
 ]
+Store = Annotated[Literal[True, False, "best_effort"], BeforeValidator(_check_store)]
 LanguageCode = Annotated[str, Field(min_length=2, max_length=35)]
 
 
@@ -171,6 +180,10 @@ class TranslateRequest(RequestModel):
     """`null` leaves the alignment out."""
     include: list[Literal["segments", "tokens"]] = Field(default=["segments"], max_length=2)
     """`segments`: spans and scores of the sentences; `tokens`: the pieces with their ids."""
+    store: Store = True
+    """Whether to keep the answer: `true` fails where that fails, `"best_effort"` does not."""
+    ttl: int | None = Field(default=None, ge=1, le=2**31 - 1)
+    """Seconds to keep it; may only shorten what the service grants."""
     deadline_ms: int | None = Field(default=None, ge=1, le=600_000)
     """Milliseconds that the caller will wait; may only shorten the deadline of the service."""
 
@@ -341,9 +354,22 @@ class Usage(ReplyModel):
     target_tokens: int
 
 
+class RecordReply(ReplyModel):
+    """Where and until when an answer is stored."""
+
+    id: str
+    created_at: str
+    """UTC, RFC 3339, as `expires_at`."""
+    expires_at: str
+
+
 class TranslateReply(ReplyModel):
     """The translations, in the order of the texts."""
 
+    id: str | None
+    """Under it the answer can be fetched again: `/v1/translations/{id}`; null if not stored."""
+    record: RecordReply | None
+    """Null if not stored."""
     model: ModelIdentity
     translations: list[TranslationReply]
     usage: Usage
@@ -367,6 +393,13 @@ class LimitsReply(ReplyModel):
     max_pending_requests: int
     max_pending_characters: int
     deadline_seconds: float
+    record_ttl_seconds: int
+    max_record_bytes: int
+    max_page_size: int
+    key_requests_per_minute: int
+    key_requests_per_second: int
+    key_tokens_per_minute: int
+    address_requests_per_minute: int
 
 
 class ModelReply(ReplyModel):

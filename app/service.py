@@ -16,7 +16,7 @@ from app.limits import check_limits
 from app.metrics import Metrics
 from app.models import LoadedModel, LoadedModels
 from app.rendering import aligned_text, render
-from app.schemas import AlignmentRequest, TranslateRequest
+from app.schemas import AlignmentRequest, RecordReply, TranslateRequest
 from app.settings import Settings
 from app.supervisor import Supervisor
 from app.translator import Translations, Translator
@@ -29,8 +29,16 @@ class TranslateAnswer:
 
     content: str
     model: str
+    source_lang: str
+    target_lang: str
+    translations: Translations
     timings: Mapping[str, float]
     """Milliseconds of each stage."""
+
+    @property
+    def tokens(self) -> int:
+        """Pieces that were read and written."""
+        return self.translations.source_tokens + self.translations.target_tokens
 
 
 class Service:
@@ -90,19 +98,27 @@ class Service:
             return "The decoding worker does not answer."
         return None
 
-    async def translate(self, request: TranslateRequest) -> TranslateAnswer:
-        """Answer one request; raises a ServiceError for everything that stands against it."""
+    async def translate(
+        self, request: TranslateRequest, receipt: RecordReply | None = None
+    ) -> TranslateAnswer:
+        """Answer one request; raises a ServiceError for everything that stands against it.
+
+        `receipt` says in the answer under which id it is going to be stored.
+        """
         async with self._translations(request) as (model, translations):
             began = time.monotonic()
             content = await asyncio.to_thread(
                 lambda: render(
-                    translations, model, request, self.settings.max_matrix_cells
+                    translations, model, request, self.settings.max_matrix_cells, receipt
                 ).model_dump_json()
             )
         rendered = {"render": 1000 * (time.monotonic() - began)}
         return TranslateAnswer(
             content,
             model=model.identity,
+            source_lang=model.source_language,
+            target_lang=model.target_language,
+            translations=translations,
             timings={**translations.timings, **rendered},
         )
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,9 @@ from app.storage.record import Record, RecordSummary, pack_record, unpack_record
 from app.storage.tables import idempotency_keys, records, service_secrets
 
 IDEMPOTENCY_SECONDS = 24 * 3_600
+RECORD_ID = re.compile(r"[A-Za-z0-9_-]{24}", re.ASCII)
+"""What else is asked for cannot be an id, and PostgreSQL would not even take U+0000."""
+
 ERASE_BATCH = 1_000
 """Most rows of one deleting transaction, so that none holds others up for long."""
 
@@ -144,6 +148,8 @@ class Records:
 
     async def get(self, owner: str, record_id: str) -> Record | None:
         """The record, unless it is unknown, expired or another owner's: that looks the same."""
+        if RECORD_ID.fullmatch(record_id) is None:
+            return None
         wanted = select(records).where(*_own(owner, record_id, self._clock()))
         row = await self._first(wanted)
         return None if row is None else await asyncio.to_thread(unpack_record, row)
@@ -179,6 +185,8 @@ class Records:
 
     async def delete(self, owner: str, record_id: str) -> bool:
         """Delete the record; False where `get` would have found none."""
+        if RECORD_ID.fullmatch(record_id) is None:
+            return False
         unwanted = delete(records).where(*_own(owner, record_id, self._clock()))
 
         async def delete_it(connection: AsyncConnection) -> int:

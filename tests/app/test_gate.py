@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute, iter_route_contexts
 
 from app.authentication import Authenticator
-from app.authorisation import PUBLIC_PATHS, REQUIRED_SCOPES
+from app.authorisation import OWNERS_ONLY, PUBLIC_PATHS, REQUIRED_SCOPES
 from app.client_address import Client
 from app.errors import AccessError, StorageUnavailableError
 from app.gate import GuardedRoute, check_routes
@@ -85,6 +85,7 @@ async def test_every_route_and_method_needs_its_scope(client):
 async def test_every_route_is_listed_with_its_scope(client):
     listed = {f"{method} {path}" for method, path in guarded_operations(client.app)}
     assert listed == set(REQUIRED_SCOPES)
+    assert listed >= OWNERS_ONLY
 
 
 async def test_public_paths_need_no_key(client):
@@ -194,6 +195,14 @@ async def test_guessing_keys_is_limited_and_good_ones_still_work(client):
     ]
     assert codes == [401, 401, 429, 429]
     assert (await client.get("/v1/models", headers=bearer(good))).status_code == 200
+
+
+@pytest.mark.parametrize("settings", [Settings(key_tokens_per_minute=5)])
+async def test_pieces_count_against_the_quota(client):
+    key = bearer(await make_key(client.app))
+    body = {"text": "The cat sleeps on the sofa.", "store": False}
+    assert (await client.post("/v1/translate", json=body, headers=key)).status_code == 200
+    assert_refused(await client.post("/v1/translate", json=body, headers=key), 429, "rate_limited")
 
 
 class FakeKeys:

@@ -85,7 +85,7 @@ async def test_foreign_expired_and_unknown_records_look_the_same(records):
     expired = make_record(created_at=now - 10 * SECOND, expires_at=now)
     await records.add("ann", mine)
     await records.add("bob", expired)
-    for record_id in (mine.id, expired.id, new_record_id(), "", "x" * 500, "'; --"):
+    for record_id in (mine.id, expired.id, new_record_id(), "", "x" * 500, "'; --", "\0", "é" * 24):
         assert await records.get("bob", record_id) is None
         assert await records.delete("bob", record_id) is False
     assert await all_ids(records, "bob", 10) == []

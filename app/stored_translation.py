@@ -1,0 +1,132 @@
+"""Translations as a record keeps them: a layout in JSON, and the weights in half precision.
+
+From both, the alignment of a stored translation is made again at any level and in any form, without
+the model that made it. Weights come back with 11 significant bits, so a row and what it put on the
+end of the source add up to 1 ± 1e-3; all else comes back exactly.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from pydantic import BaseModel, ConfigDict
+
+from app.segments import SourceSentence
+from app.storage.matrices import Matrix
+from app.storage.record import Record
+from app.translator import SentenceTranslation, TextTranslation, Translations
+from model.hypothesis import Hypothesis
+from model.tokenizer import Decoded, Encoded, Span
+
+
+class StoredSentence(BaseModel):
+    """One sentence with one of its hypotheses; spans index its own source and its own target."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    source_start: int
+    source: str
+    source_ids: tuple[int, ...]
+    source_pieces: tuple[str, ...]
+    source_spans: tuple[Span, ...]
+    split: bool
+    target_start: int
+    target: str
+    target_tokens: tuple[int, ...]
+    target_spans: tuple[Span, ...]
+    token_log_probs: tuple[float, ...]
+    log_prob: float
+    score: float
+    finished: bool
+
+
+class StoredTranslation(BaseModel):
+    """One hypothesis of a text."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    text: str
+    sentences: tuple[StoredSentence, ...]
+
+
+class Layout(BaseModel):
+    """For each text its n-best translations; sentences stand in the order of the matrices."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    texts: tuple[tuple[StoredTranslation, ...], ...]
+
+
+def describe(translations: Translations) -> tuple[Layout, tuple[Matrix, ...]]:
+    """What a record keeps of `translations`."""
+    layout = Layout(
+        texts=tuple(tuple(map(_stored_translation, n_best)) for n_best in translations.texts)
+    )
+    matrices = tuple(
+        sentence.hypothesis.weights.to(torch.float16).numpy()
+        for n_best in translations.texts
+        for translation in n_best
+        for sentence in translation.sentences
+    )
+    return layout, matrices
+
+
+def restore(record: Record) -> list[list[TextTranslation]]:
+    """For each text of `record` its n-best translations, best first."""
+    layout = Layout.model_validate(record.layout)
+    matrices = iter(record.matrices)
+    return [
+        [_translation(source, stored, matrices) for stored in n_best]
+        for source, n_best in zip(record.sources, layout.texts, strict=True)
+    ]
+
+
+def _stored_translation(translation: TextTranslation) -> StoredTranslation:
+    return StoredTranslation(
+        text=translation.text, sentences=tuple(map(_stored_sentence, translation.sentences))
+    )
+
+
+def _stored_sentence(sentence: SentenceTranslation) -> StoredSentence:
+    source, hypothesis = sentence.source, sentence.hypothesis
+    return StoredSentence(
+        source_start=source.start,
+        source=source.text,
+        source_ids=source.encoded.ids,
+        source_pieces=source.encoded.pieces,
+        source_spans=source.encoded.spans,
+        split=source.split,
+        target_start=sentence.target_start,
+        target=sentence.decoded.text,
+        target_tokens=hypothesis.tokens,
+        target_spans=sentence.decoded.spans,
+        token_log_probs=hypothesis.token_log_probs,
+        log_prob=hypothesis.log_prob,
+        score=hypothesis.score,
+        finished=hypothesis.finished,
+    )
+
+
+def _translation(
+    source: str, stored: StoredTranslation, matrices: Iterator[Matrix]
+) -> TextTranslation:
+    sentences = tuple(_sentence(sentence, next(matrices)) for sentence in stored.sentences)
+    return TextTranslation(source, stored.text, sentences)
+
+
+def _sentence(stored: StoredSentence, matrix: Matrix) -> SentenceTranslation:
+    encoded = Encoded(stored.source_ids, stored.source_pieces, stored.source_spans)
+    hypothesis = Hypothesis(
+        tokens=stored.target_tokens,
+        log_prob=stored.log_prob,
+        token_log_probs=stored.token_log_probs,
+        score=stored.score,
+        weights=torch.from_numpy(matrix.astype(np.float32)),
+        finished=stored.finished,
+    )
+    return SentenceTranslation(
+        source=SourceSentence(stored.source_start, stored.source, encoded, stored.split),
+        hypothesis=hypothesis,
+        decoded=Decoded(stored.target, stored.target_spans),
+        target_start=stored.target_start,
+    )
