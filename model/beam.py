@@ -66,6 +66,21 @@ def candidates(
     return Candidates(tokens, log_probs.masked_fill(_is_any_of(tokens, banned), -torch.inf))
 
 
+def prescribe(
+    options: Candidates,
+    logits: Float[Tensor, "R V"],
+    rows: Int[Tensor, " F"],
+    tokens: Int[Tensor, " F"],
+) -> Candidates:
+    """Leave each of `rows` one continuation, its own of `tokens`, however probable it is."""
+    chosen = logits[rows].float().log_softmax(dim=1).gather(1, tokens[:, None])
+    log_probs = options.log_probs.index_fill(0, rows, -torch.inf)
+    log_probs[rows, 0] = chosen[:, 0]
+    continuations = options.tokens.clone()
+    continuations[rows, 0] = tokens
+    return Candidates(continuations, log_probs)
+
+
 def _is_any_of(tokens: Int[Tensor, "R C"], banned: Int[Tensor, " X"]) -> Bool[Tensor, "R C"]:
     return (tokens[:, :, None] == banned).any(dim=2)
 

@@ -11,6 +11,9 @@ hypotheses and the table shrinks as they end. A sentence also ends as soon as it
 hypotheses cannot be beaten any more. That bound is exact: a log-probability only falls, the length
 penalty divides it by at most lp(max_length), and the coverage penalty is never positive.
 
+A sentence may come with its target. Then there is nothing to search: its one row follows that
+target, beside the rows of searched sentences, and what comes out is what teacher forcing gives.
+
 No two hypotheses of a sentence have the same tokens, since each extends its parent by a token of
 its own. Different segmentations of the same text are different hypotheses here.
 """
@@ -25,7 +28,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from model.batch import SentenceBatch, pad_sentences
-from model.beam import CANDIDATES, Extension, candidates, extend
+from model.beam import CANDIDATES, Candidates, Extension, candidates, extend, prescribe
 from model.decoder import Step
 from model.hypothesis import Ending, Hypothesis, SearchOptions, best_first, score
 from model.step_model import M, StepModel
@@ -42,8 +45,14 @@ class SearchRequest:
     source: tuple[int, ...]
     """Source ids, ended by EOS."""
     options: SearchOptions = field(default_factory=SearchOptions)
+    target: tuple[int, ...] | None = None
+    """Target ids, ended by EOS, to be followed instead of searched for: teacher forcing."""
     stream: bool = False
     """Whether every step reports the sentence's `Progress`."""
+
+    def __post_init__(self) -> None:
+        if self.target == ():
+            raise ValueError("the target is empty; it must at least have its EOS")
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +122,13 @@ class BeamSearch(Generic[M]):
         batch = batch.to(self._device)
         memory, state = self._model.encode(batch.ids, batch.lengths)
         sentences = [
-            Sentence(next(self._slots), len(request.source), request.options, request.stream)
+            Sentence(
+                next(self._slots),
+                len(request.source),
+                request.options,
+                request.stream,
+                target=request.target,
+            )
             for request in requests
         ]
         admitted = Table(
@@ -139,6 +154,7 @@ class BeamSearch(Generic[M]):
             options = candidates(step.logits, self._banned, max(CANDIDATES, widest))
             failed = options.log_probs[:, 0].isnan()
             if not failed.any():
+                options = self._prescribe(table, step.logits, options)
                 extension = extend(
                     rows.log_probs, options, table.layout(), table.columns.widths, widest
                 )
@@ -176,6 +192,21 @@ class BeamSearch(Generic[M]):
         ]
         self._keep(kept)
         return events
+
+    def _prescribe(
+        self, table: Table[M], logits: Float[Tensor, "R V"], options: Candidates
+    ) -> Candidates:
+        """Leave sentences that follow a given target only its next token."""
+        forced = [column for column, one in enumerate(table.sentences) if one.target is not None]
+        if not forced:
+            return options
+        columns = torch.tensor(forced, device=self._device)
+        return prescribe(
+            options,
+            logits,
+            table.layout().first_rows[columns],
+            table.prescribed(forced),
+        )
 
     def _advance(self, table: Table[M], extension: Extension, step: Step) -> list[Event]:
         """Put the extended hypotheses in the table; those that end leave it."""

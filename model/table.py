@@ -23,11 +23,15 @@ class Sentence:
     source_length: int
     options: SearchOptions
     stream: bool
+    target: tuple[int, ...] | None = None
+    """Ids that its only hypothesis follows; None where the hypotheses are searched for."""
     endings: list[Ending] = field(default_factory=list)
 
     @property
     def longest_target(self) -> int:
         """Length in tokens at which its hypotheses are cut."""
+        if self.target is not None:
+            return len(self.target)
         return self.options.longest_target(self.source_length)
 
     def bar(self) -> float:
@@ -158,6 +162,13 @@ class Table(Generic[M]):
     def widest(self) -> int:
         """The widest beam asked for."""
         return max(sentence.options.beam_size for sentence in self.sentences)
+
+    def prescribed(self, columns: Sequence[int]) -> Int[Tensor, " F"]:
+        """The next token of each of these sentences, all of which follow a given target."""
+        ages = self.columns.ages.tolist()
+        targets = [(self.sentences[column].target, ages[column]) for column in columns]
+        tokens = [target[age] for target, age in targets if target is not None]
+        return torch.tensor(tokens, device=self.rows.inputs.device)
 
     def slots(self) -> list[int]:
         """The slot of each sentence."""

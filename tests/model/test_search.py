@@ -60,6 +60,12 @@ def run(table):
     return results
 
 
+def run_some(table, steps):
+    """Make so many steps; the hypotheses of the slots that ended in them."""
+    ended = [event for _ in range(steps) for event in table.step()]
+    return {event.slot: event.hypotheses for event in ended}
+
+
 def assert_same(found, expected):
     assert [hypothesis.tokens for hypothesis in found] == [
         hypothesis.tokens for hypothesis in expected
@@ -277,3 +283,64 @@ def test_a_long_search_forgets_what_nothing_leads_back_to(monkeypatch):
     assert len(late) == 6
     for neighbour in late:
         assert_same(results[neighbour], expected)
+
+
+TARGETS = [(7, 4, 4, EOS), (EOS,), (11, 10, 9, 8, 7, 6, 5, EOS), (5, EOS)]
+
+
+@pytest.mark.parametrize("choices", VARIANTS)
+def test_a_given_target_is_followed_as_teacher_forcing_does(choices):
+    model = network(**choices)
+    expected = forced(model, pad_sentences(SOURCES, PAD), TARGETS)
+    table = BeamSearch(model)
+    options = SearchOptions(beam_size=1)
+    slots = table.admit(
+        [
+            SearchRequest(source, options, target=target)
+            for source, target in zip(SOURCES, TARGETS, strict=True)
+        ]
+    )
+    results = run(table)
+    for slot, hypothesis in zip(slots, expected, strict=True):
+        assert_same(results[slot], [hypothesis])
+        assert results[slot][0].token_log_probs == pytest.approx(
+            hypothesis.token_log_probs, abs=1e-5
+        )
+
+
+def test_a_given_target_is_followed_in_the_company_of_searches_that_it_does_not_touch():
+    model = network()
+    searches = [
+        SearchRequest(source, options) for source, options in zip(SOURCES, MIXED, strict=True)
+    ]
+    followed = [
+        SearchRequest(source, SearchOptions(beam_size=1), target=target)
+        for source, target in zip(SOURCES, TARGETS, strict=True)
+    ]
+    table = BeamSearch(model)
+    mixed = [one for pair in zip(searches, followed, strict=True) for one in pair]
+    slots = table.admit(mixed[:5])
+    results = run_some(table, steps=2)
+    slots += table.admit(mixed[5:])
+    results |= run(table)
+    for slot, request in zip(slots, mixed, strict=True):
+        lonely = BeamSearch(model)
+        [own] = lonely.admit([request])
+        assert_same(results[slot], run(lonely)[own])
+
+
+def test_following_what_the_search_found_gives_its_own_weights_and_log_probability():
+    model = network()
+    for source, options in zip(SOURCES, MIXED, strict=True):
+        for found in alone(model, source, options):
+            if found.finished:
+                table = BeamSearch(model)
+                [slot] = table.admit([SearchRequest(source, options, target=found.tokens)])
+                [followed] = run(table)[slot]
+                assert_same([followed], [found])
+                assert followed.log_prob == pytest.approx(found.log_prob, abs=1e-4)
+
+
+def test_a_target_without_its_end_is_refused():
+    with pytest.raises(ValueError, match="EOS"):
+        SearchRequest(SOURCES[0], target=())
