@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import os
+import re
 import sqlite3
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy.engine import make_url
 
-from app.settings import Settings
+from app.settings import Settings, SettingsError
 from app.storage.address import database_address
 from app.storage.database import Database
 from app.storage.faults import StorageStartupError
@@ -213,7 +214,8 @@ async def test_the_address_can_come_from_a_file(tmp_path, postgres_url):
     assert not database.is_sqlite
     await database.close()
     secret.unlink()
-    assert str(secret) in await refusal(Settings(database_url_file=secret))
+    with pytest.raises(SettingsError, match=re.escape(str(secret))):
+        await Database.open(Settings(database_url_file=secret))
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgres"])
