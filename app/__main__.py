@@ -3,26 +3,27 @@
 import asyncio
 import json
 import logging
+import socket
 import sys
 from io import StringIO
 from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
-import uvicorn
 from pydantic import ValidationError
 from rich.console import Console
 
+from app.catalog import fast_network, warm_up
 from app.errors import ServiceError
 from app.exposure import ExposureError, check_exposure
 from app.formats.aligned import AlignedText, FormatOptions, Theme
 from app.formats.table import FORMATS, choose_format, write
 from app.formats.text_blocks import heat_map, legend
 from app.key_commands import key_commands
-from app.main import create_app
-from app.models import LoadedModels, StartupError, load_models
+from app.models import LoadedModels, StartupError, load_model, load_models
 from app.problems import field_error
 from app.schemas import AlignmentRequest, DecodingRequest, Level, TranslateRequest
+from app.server import Process, bind
 from app.service import Service
 from app.settings import Settings, SettingsError, load_settings
 from app.storage.faults import StorageStartupError
@@ -62,32 +63,35 @@ def serve(
     port: Annotated[int, typer.Option(min=0, max=65_535, help="Port; 0 takes a free one.")] = 8000,
     checkpoints: CheckpointsOption = None,
 ) -> None:
-    """Serve the models over HTTP."""
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
-    settings, models = _start(checkpoints)
+    """Serve the models over HTTP. Exit codes: 0 stopped, 1 cannot start, 3 cannot recover."""
     try:
+        settings = _settings(checkpoints)
+        # Before the models are loaded: a port that is taken shows at once.
+        public = bind(host, port)
+        admin = (
+            None if settings.admin_port is None else bind(settings.admin_host, settings.admin_port)
+        )
         access = asyncio.run(check_exposure(settings, host))
-    except (ExposureError, SettingsError, StorageStartupError) as error:
+        models = load_models(settings.checkpoints)
+        welcome = _welcome(_address(public), models, access, _address(admin) if admin else None)
+        process = Process(settings, models, public, admin)
+        code = process.run(when_ready=lambda: print(welcome, flush=True))
+    except (ExposureError, SettingsError, StartupError, StorageStartupError) as error:
         _fail(str(error), CANNOT_START)
-    config = uvicorn.Config(
-        create_app(settings, models),
-        host=host,
-        port=port,
-        http="h11",
-        ws="none",
-        lifespan="on",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,  # app/client_address.py knows which proxies to believe
-        h11_max_incomplete_event_size=settings.max_header_bytes,
-        timeout_keep_alive=settings.keep_alive_seconds,
-        timeout_graceful_shutdown=settings.shutdown_seconds,
-    )
-    socket = config.bind_socket()
-    bound_host, bound_port = socket.getsockname()[:2]
-    print(_welcome(f"http://{bound_host}:{bound_port}", models, access), flush=True)
-    uvicorn.Server(config).run(sockets=[socket])
+    raise typer.Exit(code)
+
+
+@commands.command()
+def check(
+    checkpoint: Annotated[Path, typer.Argument(help="Folder of one checkpoint.")],
+) -> None:
+    """Load a checkpoint and translate with it once, as a start or a reload of the service would."""
+    try:
+        model = load_model(checkpoint)
+        warm_up(model, fast_network(model))
+    except StartupError as error:
+        _fail(str(error), CANNOT_START)
+    print(model.identity)
 
 
 @commands.command()
@@ -205,15 +209,27 @@ def _put_out(written: bytes, output: Path | None, *, is_binary: bool) -> None:
 
 def _start(checkpoints: Path | None) -> tuple[Settings, LoadedModels]:
     try:
-        settings = load_settings()
-        if checkpoints is not None:
-            settings = settings.model_copy(update={"checkpoints": checkpoints})
+        settings = _settings(checkpoints)
         return settings, load_models(settings.checkpoints)
     except (SettingsError, StartupError) as error:
         _fail(str(error), CANNOT_START)
 
 
-def _welcome(address: str, models: LoadedModels, access: str) -> str:
+def _settings(checkpoints: Path | None) -> Settings:
+    settings = load_settings()
+    return (
+        settings
+        if checkpoints is None
+        else settings.model_copy(update={"checkpoints": checkpoints})
+    )
+
+
+def _address(bound: socket.socket) -> str:
+    host, port = bound.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _welcome(address: str, models: LoadedModels, access: str, admin: str | None = None) -> str:
     first = next(iter(models))
     body = {
         "text": SAMPLES.get(first.source_language, "?"),
@@ -221,11 +237,14 @@ def _welcome(address: str, models: LoadedModels, access: str) -> str:
         "target_lang": first.target_language,
     }
     names = ", ".join(model.name for model in models)
-    return (
-        f"Softalign serves {names} at {address} (documentation: {address}/docs)\n"
-        f"{access}\n"
-        f"curl -s {address}/v1/translate -H 'Content-Type: application/json' "
-        f"-d '{json.dumps(body, ensure_ascii=False)}'"
+    return "\n".join(
+        [
+            f"Softalign serves {names} at {address} (documentation: {address}/docs)",
+            access,
+            *([f"metrics: {admin}/metrics"] if admin else []),
+            f"curl -s {address}/v1/translate -H 'Content-Type: application/json' "
+            f"-d '{json.dumps(body, ensure_ascii=False)}'",
+        ]
     )
 
 

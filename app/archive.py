@@ -14,6 +14,7 @@ from app.errors import (
     StorageUnavailableError,
 )
 from app.gate import Gate
+from app.request_log import Facts
 from app.schemas import RecordReply, TranslateReply, TranslateRequest
 from app.service import Service, TranslateAnswer
 from app.storage.clock import SECOND, Clock, rfc3339, utc_microseconds
@@ -37,6 +38,8 @@ class ArchivedAnswer:
     is_replayed: bool
     """Whether it is the stored answer to an earlier request."""
     timings: Mapping[str, float]
+    facts: Facts
+    """What the log may tell of it."""
 
 
 class Archive:
@@ -157,12 +160,24 @@ def _without_record(content: str) -> str:
 
 def _answer(answer: TranslateAnswer, content: str, record_id: str | None) -> ArchivedAnswer:
     return ArchivedAnswer(
-        content, answer.model, record_id, is_replayed=False, timings=answer.timings
+        content,
+        answer.model,
+        record_id,
+        is_replayed=False,
+        timings=answer.timings,
+        facts=answer.facts,
     )
 
 
 def _replayed(record: Record) -> ArchivedAnswer:
-    return ArchivedAnswer(record.result, record.model, record.id, is_replayed=True, timings={})
+    return ArchivedAnswer(
+        record.result,
+        record.model,
+        record.id,
+        is_replayed=True,
+        timings={},
+        facts={"model": record.model},
+    )
 
 
 def not_found() -> ServiceError:

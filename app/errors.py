@@ -1,7 +1,7 @@
 """Every error that a caller can meet, and the one shape in which all of them are told (RFC 9457).
 
 ServiceError
-├── UnreadableRequestError   the request could not be read: 400, 413, 415, 431
+├── UnreadableRequestError   the request could not be read: 400, 408, 413, 414, 415, 431
 ├── InvalidInputError        something in it cannot be used: 404, 406, 413, 422
 ├── AccessError              who asks is not known, or may not do this: 400, 401, 403
 ├── ConflictError            the key of an idempotent request belongs to another one: 409
@@ -36,16 +36,20 @@ PROBLEMS: Mapping[str, Problem] = {
     "json_too_deep": Problem(400, "The body is nested too deeply"),
     "duplicate_key": Problem(400, "An object of the body has a key twice"),
     "bad_request": Problem(400, "The request cannot be understood"),
+    "invalid_host": Problem(400, "The Host of the request cannot be used"),
     "key_in_url": Problem(400, "A key must not stand in an address"),
     "unauthorized": Problem(401, "A valid key is needed"),
     "forbidden": Problem(403, "This key may not do this"),
     "not_found": Problem(404, "There is nothing at this address"),
     "method_not_allowed": Problem(405, "This address does not take this method"),
+    "request_timeout": Problem(408, "The request took too long to arrive"),
+    "nothing_to_roll_back": Problem(409, "This model was never replaced"),
     "idempotency_conflict": Problem(409, "This Idempotency-Key belongs to another request"),
     "not_acceptable": Problem(406, "The alignment does not come in this form"),
     "body_too_large": Problem(413, "The body is too large"),
     "matrix_too_large": Problem(413, "The alignment is too large for this form"),
     "record_too_large": Problem(413, "The result is too large to be stored"),
+    "target_too_long": Problem(414, "The address is too long"),
     "unsupported_media_type": Problem(415, "The body must be JSON in UTF-8"),
     "unsupported_encoding": Problem(415, "The body must not be compressed"),
     "validation_failed": Problem(422, "The request has fields that cannot be used"),
@@ -58,6 +62,7 @@ PROBLEMS: Mapping[str, Problem] = {
     "unknown_model": Problem(422, "There is no such model"),
     "unknown_language_pair": Problem(422, "No model translates this pair of languages"),
     "one_segment_needed": Problem(422, "This form holds one segment at one level"),
+    "model_unusable": Problem(422, "This checkpoint cannot be used"),
     "alignment_unavailable": Problem(422, "This model has no alignment of this kind"),
     "bad_cursor": Problem(422, "This cursor does not continue this list"),
     "rate_limited": Problem(429, "The quota of this caller is used up"),
@@ -66,6 +71,7 @@ PROBLEMS: Mapping[str, Problem] = {
     "inference_failed": Problem(500, "The network failed on this request"),
     "overloaded": Problem(503, "The service is full"),
     "not_ready": Problem(503, "The service is not ready"),
+    "too_many_connections": Problem(503, "There are as many connections as there may be"),
     "storage_unavailable": Problem(503, "The database does not answer"),
     "model_unavailable": Problem(503, "The model does not answer"),
     "deadline_exceeded": Problem(504, "The time for this request ran out"),

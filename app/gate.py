@@ -85,7 +85,11 @@ class GuardedRoute(JsonRoute):
 
         async def guarded(request: Request) -> Response:
             gate: Gate = request.app.state.gate
-            request.state.caller = await gate.admit(request, f"{request.method} {self.path}")
+            caller = await gate.admit(request, f"{request.method} {self.path}")
+            request.state.caller = caller
+            kind, _, kid = caller.identity.partition(":")
+            if kind == "key":
+                request.state.facts["key_id"] = kid
             response = await handle(request)
             response.headers.update(request.state.quota_headers)
             return response

@@ -12,7 +12,10 @@ from app import __version__
 from app.archive import Archive
 from app.authorisation import PUBLIC_PATHS
 from app.boundary import Boundary
+from app.catalog import MakeNetwork, fast_network
 from app.gate import check_routes, open_gate
+from app.lifecycle import Lifecycle
+from app.metrics import Metrics
 from app.models import LoadedModels, load_models
 from app.problems import install_problem_handlers
 from app.record_routes import translations
@@ -37,19 +40,29 @@ SECURITY: list[dict[str, list[str]]] = [{"bearer": []}, {"header": []}, {}]
 """Either header; neither where the service has no keys."""
 
 
-def create_app(settings: Settings | None = None, models: LoadedModels | None = None) -> FastAPI:
+def create_app(
+    settings: Settings | None = None,
+    models: LoadedModels | None = None,
+    *,
+    metrics: Metrics | None = None,
+    lifecycle: Lifecycle | None = None,
+    make_network: MakeNetwork = fast_network,
+) -> FastAPI:
     """The application, with what it needs to run in `app.state`.
 
     Without `settings` they are read from the environment, without `models` the checkpoints are
-    loaded when the application starts. Raises SettingsError, and StartupError and
-    StorageStartupError at the start.
+    loaded when the application starts. `metrics` and `lifecycle` are given by whoever shares them.
+    Raises SettingsError, and StartupError and StorageStartupError at the start.
     """
     settings = settings or load_settings()
+    metrics, lifecycle = metrics or Metrics(), lifecycle or Lifecycle()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         loaded = load_models(settings.checkpoints) if models is None else models
-        service = Service(settings, loaded)
+        service = Service(
+            settings, loaded, metrics=metrics, lifecycle=lifecycle, make_network=make_network
+        )
         async with open_storage(settings) as storage, open_gate(settings, storage.keys) as gate:
             app.state.storage = storage
             app.state.gate = gate
@@ -73,7 +86,7 @@ def create_app(settings: Settings | None = None, models: LoadedModels | None = N
         redirect_slashes=False,
     )
     app.state.settings = settings
-    app.add_middleware(Boundary, settings=settings)
+    app.add_middleware(Boundary, settings=settings, metrics=metrics, lifecycle=lifecycle)
     app.include_router(api)
     app.include_router(translations)
     app.include_router(health)

@@ -14,11 +14,14 @@ from prometheus_client import (
     Gauge,
     Histogram,
     ProcessCollector,
+    disable_created_metrics,
     generate_latest,
 )
 from prometheus_client.exposition import CONTENT_TYPE_LATEST as EXPOSITION_MEDIA_TYPE
 
 __all__ = ["EXPOSITION_MEDIA_TYPE", "METHODS", "UNMATCHED", "DescribedModel", "Metrics"]
+
+disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each, which no question here needs
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 """Methods with a label of their own; any other word that a caller sends is `other`."""

@@ -1,11 +1,13 @@
 """The models that are loaded: found on disk, and chosen by each request."""
 
+import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from app.errors import FieldError, InvalidInputError
 from model.checkpoint import Checkpoint, CheckpointError, load_checkpoint
+from model.manifest import Manifest, ManifestError
 
 MANIFEST = "manifest.json"
 RUN_CHECKPOINT = "checkpoint"
@@ -156,6 +158,30 @@ def _checkpoint_of(folder: Path) -> Iterator[Path]:
         if (candidate / MANIFEST).is_file():
             yield candidate
             return
+
+
+def named_checkpoints(folder: Path) -> dict[str, Path]:
+    """Where the checkpoints under `folder` are, by the names that their models would have.
+
+    One whose manifest cannot be read goes by the name of its folder; loading it says what is wrong.
+    """
+    named = {}
+    for found in find_checkpoints(folder):
+        try:
+            manifest = Manifest.from_json((found / MANIFEST).read_text("utf-8"))
+        except (OSError, ValueError, ManifestError):
+            named[_name(found, found.name)] = found
+        else:
+            named[_name(found, manifest.name)] = found
+    return named
+
+
+def digest_in(folder: Path) -> str | None:
+    """Digest that the checkpoint in `folder` would have, unverified; None if it cannot be read."""
+    try:
+        return hashlib.sha256((folder / MANIFEST).read_bytes()).hexdigest()
+    except OSError:
+        return None
 
 
 def _name(folder: Path, name: str) -> str:

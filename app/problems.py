@@ -8,7 +8,6 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from app.boundary import PROBLEM_MEDIA_TYPE
 from app.errors import (
     PROBLEMS,
     STATUS_CODES,
@@ -17,6 +16,7 @@ from app.errors import (
     ServiceError,
     problem_document,
 )
+from app.reply import PROBLEM_MEDIA_TYPE
 from app.strict_json import pointer_part
 
 MAX_FIELD_ERRORS = 20
@@ -67,6 +67,7 @@ def install_problem_handlers(app: FastAPI) -> None:
 
 def problem_response(request: Request, error: ServiceError) -> JSONResponse:
     """The response for `error`, with the id that the boundary gave the request."""
+    request.state.problem = error.code  # for the log and the metrics
     document = problem_document(error.code, error.detail, error.errors, request.state.request_id)
     return JSONResponse(
         document,

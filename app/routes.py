@@ -56,11 +56,12 @@ async def translate(
 ) -> Response:
     """Translate texts, with the alignment of every word of the translation to the text."""
     answer = await archive.translate(caller, body, idempotency_key)
+    request.state.facts.update(answer.facts)
     timings = ", ".join(f"{name};dur={value:.1f}" for name, value in answer.timings.items())
     response = Response(
         answer.content,
         media_type="application/json",
-        headers={"Server-Timing": timings, "X-Model": answer.model, "Cache-Control": "no-store"},
+        headers={"Server-Timing": timings, "X-Model": answer.model},
     )
     if answer.record_id is not None:
         prefix = request.scope.get("root_path", "")

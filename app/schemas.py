@@ -381,6 +381,13 @@ class LimitsReply(ReplyModel):
     max_body_bytes: int
     max_header_bytes: int
     max_header_fields: int
+    max_target_bytes: int
+    max_connections: int
+    max_connections_per_address: int
+    header_seconds: float
+    body_seconds: float
+    send_seconds: float
+    keep_alive_seconds: int
     max_json_depth: int
     max_texts: int
     max_text_characters: int

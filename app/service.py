@@ -16,6 +16,7 @@ from app.limits import check_limits
 from app.metrics import Metrics
 from app.models import LoadedModel, LoadedModels
 from app.rendering import aligned_text, render
+from app.request_log import Facts
 from app.schemas import AlignmentRequest, RecordReply, TranslateRequest
 from app.settings import Settings
 from app.supervisor import Supervisor
@@ -34,6 +35,8 @@ class TranslateAnswer:
     translations: Translations
     timings: Mapping[str, float]
     """Milliseconds of each stage."""
+    facts: Facts
+    """What the log may tell of it."""
 
     @property
     def tokens(self) -> int:
@@ -113,6 +116,15 @@ class Service:
                 ).model_dump_json()
             )
         rendered = {"render": 1000 * (time.monotonic() - began)}
+        facts: Facts = {
+            "model": model.identity,
+            "texts": len(request.texts),
+            "characters": sum(map(len, request.texts)),
+            "source_tokens": translations.source_tokens,
+            "target_tokens": translations.target_tokens,
+        }
+        self.metrics.tokens.labels(model.name, "source").inc(translations.source_tokens)
+        self.metrics.tokens.labels(model.name, "target").inc(translations.target_tokens)
         return TranslateAnswer(
             content,
             model=model.identity,
@@ -120,6 +132,7 @@ class Service:
             target_lang=model.target_language,
             translations=translations,
             timings={**translations.timings, **rendered},
+            facts=facts,
         )
 
     async def align(self, request: TranslateRequest) -> list[AlignedText]:

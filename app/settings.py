@@ -64,6 +64,27 @@ class Settings(BaseSettings):
     max_header_fields: int = Field(default=64, ge=8)
     """Most header fields of one request; more gets 431."""
 
+    max_target_bytes: int = Field(default=4_096, ge=256)
+    """Longest address with its query, in bytes; a longer one gets 414."""
+
+    max_connections: int = Field(default=1_024, ge=1)
+    """Most open connections; above it the longest idle one makes room, else there is a 503."""
+
+    max_connections_per_address: int = Field(default=512, ge=1)
+    """Most open connections of one address, such as a proxy's."""
+
+    header_seconds: float = Field(default=10.0, gt=0, le=600)
+    """Longest time for the head of a request to arrive; then 408."""
+
+    body_seconds: float = Field(default=30.0, gt=0, le=600)
+    """Longest time for a body to arrive; then 408."""
+
+    send_seconds: float = Field(default=30.0, gt=0, le=600)
+    """Longest time in which a caller takes nothing of a response; then the connection is cut."""
+
+    allowed_hosts: str = Field(default="*", min_length=1)
+    """Names that `Host` may have, divided by commas; `*` is any name that is well-formed."""
+
     max_json_depth: int = Field(default=16, ge=4, le=100)
     """Deepest nesting of arrays and objects in a body; deeper gets 400."""
 
@@ -112,8 +133,17 @@ class Settings(BaseSettings):
     keep_alive_seconds: int = Field(default=15, ge=1)
     """Idle time after which a kept-alive connection is closed."""
 
-    shutdown_seconds: int = Field(default=25, ge=1)
-    """Time that running requests get to finish when the service is told to stop."""
+    shutdown_seconds: float = Field(default=25.0, gt=0, le=600)
+    """Time from SIGTERM to the end; requests that are not done by then get 503."""
+
+    drain_seconds: float = Field(default=5.0, ge=0, le=600)
+    """Part of it in which new requests are still taken, for balancers to notice `/readyz`."""
+
+    admin_port: int | None = Field(default=None, ge=0, le=65_535)
+    """Port of the admin listener (metrics, models); without one there is none."""
+
+    admin_host: str = "127.0.0.1"
+    """Address of the admin listener, which must not be reachable by callers."""
 
     data: Path = Path("data")
     """Folder of the SQLite database `softalign.db`; made when it is missing."""
@@ -177,6 +207,14 @@ class Settings(BaseSettings):
 
     failed_keys_per_minute: int = Field(default=20, ge=0)
     """Keys that are no good from one address in a minute; good ones from there still work."""
+
+    @property
+    def host_names(self) -> frozenset[bytes] | None:
+        """The names of `allowed_hosts`, in lower case; None where any will do."""
+        if self.allowed_hosts == "*":
+            return None
+        names = (name.strip().lower() for name in self.allowed_hosts.split(","))
+        return frozenset(name.encode() for name in names if name)
 
 
 def load_settings() -> Settings:

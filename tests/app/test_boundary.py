@@ -7,17 +7,36 @@ import logging
 import pytest
 
 from app.boundary import Boundary
+from app.lifecycle import Lifecycle
+from app.metrics import Metrics
 from app.settings import Settings
 
-SETTINGS = Settings(max_body_bytes=1_024, max_header_bytes=1_024, max_header_fields=8)
+SETTINGS = Settings(
+    max_body_bytes=1_024,
+    max_header_bytes=1_024,
+    max_header_fields=8,
+    max_target_bytes=256,
+    body_seconds=0.2,
+)
 
 
-def call(app, *, headers=(), chunks=(b"",), leave_after_body=False):
+def call(app, *, chunks=(b"",), leave_after_body=False, **more):
     """Run one request; gives the status, headers and body, or None without an answer."""
-    return asyncio.run(_call(app, headers, chunks, leave_after_body))
+    return asyncio.run(_call(app, chunks, leave_after_body, **more))
 
 
-async def _call(app, headers, chunks, leave_after_body):
+async def _call(
+    app,
+    chunks,
+    leave_after_body,
+    *,
+    headers=(),
+    path=b"/",
+    query=b"",
+    settings=SETTINGS,
+    metrics=None,
+    lifecycle=None,
+):
     messages = [
         {"type": "http.request", "body": chunk, "more_body": i + 1 < len(chunks)}
         for i, chunk in enumerate(chunks)
@@ -34,8 +53,16 @@ async def _call(app, headers, chunks, leave_after_body):
     async def send(message):
         sent.append(message)
 
-    scope = {"type": "http", "method": "POST", "path": "/", "headers": list(headers)}
-    await Boundary(app, SETTINGS)(scope, receive, send)
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": path.decode(),
+        "raw_path": path,
+        "query_string": query,
+        "headers": list(headers),
+    }
+    boundary = Boundary(app, settings, metrics or Metrics(), lifecycle or Lifecycle())
+    await boundary(scope, receive, send)
     if not sent:
         return None
     body = b"".join(message.get("body", b"") for message in sent[1:])
@@ -86,9 +113,124 @@ def test_compressed_bodies_are_refused():
     assert call(echo, headers=[(b"content-encoding", b"identity")])[0] == 200
 
 
-@pytest.mark.parametrize("headers", [[(b"a", b"b")] * 9, [(b"a", b"b" * 1_024)]])
-def test_too_many_or_too_large_header_fields_are_refused(headers):
-    assert problem(call(echo, headers=headers))["status"] == 431
+@pytest.mark.parametrize(("fields", "status"), [(7, 200), (8, 200), (9, 431)])
+def test_header_fields_pass_up_to_their_number(fields, status):
+    assert call(echo, headers=[(b"a", b"b")] * fields)[0] == status
+
+
+@pytest.mark.parametrize(("size", "status"), [(1_023, 200), (1_024, 200), (1_025, 431)])
+def test_header_fields_pass_up_to_their_size(size, status):
+    answer = call(echo, headers=[(b"a" * 24, b"b" * (size - 24))])
+    assert answer[0] == status
+    assert (status == 200) or problem(answer)["code"] == "header_too_large"
+
+
+@pytest.mark.parametrize(("size", "status"), [(255, 200), (256, 200), (257, 414)])
+def test_an_address_with_its_query_passes_up_to_its_length(size, status):
+    answer = call(echo, path=b"/" + b"a" * 99, query=b"b" * (size - 100))
+    assert answer[0] == status
+    assert (status == 200) or problem(answer)["code"] == "target_too_long"
+
+
+@pytest.mark.parametrize(
+    "host", [b"example.org", b"example.org:8000", b"127.0.0.1:80", b"[::1]:8000", b"a_b-c.d"]
+)
+def test_a_host_that_is_one_passes(host):
+    assert call(echo, headers=[(b"host", host)])[0] == 200
+
+
+@pytest.mark.parametrize(
+    "host", [b"", b"evil/?@a b", b"a:b", b"a@b", b"[::1", b"a:123456", b"\xff"]
+)
+def test_a_host_that_is_none_is_refused(host):
+    assert problem(call(echo, headers=[(b"host", host)]))["code"] == "invalid_host"
+
+
+def test_only_allowed_hosts_pass_where_some_are_named():
+    settings = Settings(allowed_hosts="translate.example.org, LOCALHOST")
+    for host in (b"translate.example.org", b"Translate.Example.org:443", b"localhost:8000"):
+        assert call(echo, headers=[(b"host", host)], settings=settings)[0] == 200
+    for host in (b"example.org", b"x.translate.example.org", b"translate.example.org.evil"):
+        answer = call(echo, headers=[(b"host", host)], settings=settings)
+        assert problem(answer)["code"] == "invalid_host"
+
+
+def test_a_body_that_stops_arriving_is_given_up():
+    async def run():
+        stopped = asyncio.Event()
+        sent = []
+
+        async def receive():
+            return await stopped.wait()
+
+        async def send(message):
+            sent.append(message)
+
+        scope = {"type": "http", "headers": [(b"content-length", b"10")]}
+        await Boundary(echo, SETTINGS, Metrics(), Lifecycle())(scope, receive, send)
+        return sent[0]["status"], dict(sent[0]["headers"]), sent[1]["body"]
+
+    answer = asyncio.run(run())
+    assert problem(answer)["code"] == "request_timeout"
+    assert answer[1][b"connection"] == b"close"
+
+
+def test_every_response_forbids_caches_and_browsers_to_use_it():
+    for answer in (call(echo), call(echo, headers=[(b"host", b"/")])):
+        headers = answer[1]
+        assert headers[b"cache-control"] == b"no-store"
+        assert headers[b"x-content-type-options"] == b"nosniff"
+        assert headers[b"content-security-policy"].startswith(b"default-src 'none'")
+        assert b"server" not in headers
+
+
+def test_a_response_keeps_the_headers_that_it_names():
+    async def page(_scope, _receive, send):
+        headers = [(b"Cache-Control", b"max-age=60"), (b"content-security-policy", b"own")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": b""})
+
+    headers = call(page)[1]
+    assert headers[b"cache-control"] == b"max-age=60"
+    assert headers[b"content-security-policy"] == b"own"
+
+
+def test_while_the_service_drains_connections_are_not_kept():
+    lifecycle = Lifecycle()
+    assert b"connection" not in call(echo, lifecycle=lifecycle)[1]
+    lifecycle.drain()
+    assert call(echo, lifecycle=lifecycle)[1][b"connection"] == b"close"
+
+
+def test_a_request_that_the_server_cancels_is_refused_and_not_failed():
+    async def wait_for_ever(_scope, _receive, _send):
+        await asyncio.Event().wait()
+
+    async def run():
+        call = asyncio.ensure_future(_call(wait_for_ever, (b"",), leave_after_body=False))
+        await asyncio.sleep(0.05)
+        call.cancel()
+        return await call
+
+    answer = asyncio.run(run())
+    assert problem(answer)["code"] == "not_ready"
+    assert b"retry-after" in answer[1]
+
+
+def sample(metrics, name, **labels):
+    return metrics.registry.get_sample_value(f"softalign_{name}", labels)
+
+
+def test_a_request_is_counted_by_what_it_was_and_not_by_what_it_said():
+    metrics = Metrics()
+    call(echo, metrics=metrics, path=b"/secret")
+    call(echo, metrics=metrics, headers=[(b"host", b"/")])
+    labels = {"route": "unmatched", "method": "POST"}
+    assert sample(metrics, "requests_total", **labels, status="200") == 1
+    assert sample(metrics, "requests_total", **labels, status="400") == 1
+    assert sample(metrics, "rejections_total", reason="invalid_host") == 1
+    assert sample(metrics, "requests_in_progress") == 0
+    assert b"secret" not in metrics.exposition()
 
 
 def test_a_safe_request_id_is_kept_and_others_are_replaced():
@@ -140,7 +282,9 @@ def test_a_caller_who_leaves_while_sending_starts_no_work():
         async def send(message):
             raise AssertionError(message)
 
-        await Boundary(app, SETTINGS)({"type": "http", "headers": []}, receive, send)
+        await Boundary(app, SETTINGS, Metrics(), Lifecycle())(
+            {"type": "http", "headers": []}, receive, send
+        )
 
     asyncio.run(run())
     assert not started
@@ -152,5 +296,5 @@ def test_what_is_not_http_passes_untouched():
     async def app(scope, _receive, _send):
         seen.append(scope)
 
-    asyncio.run(Boundary(app, SETTINGS)({"type": "lifespan"}, None, None))
+    asyncio.run(Boundary(app, SETTINGS, Metrics(), Lifecycle())({"type": "lifespan"}, None, None))
     assert seen == [{"type": "lifespan"}]

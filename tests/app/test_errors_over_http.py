@@ -181,7 +181,7 @@ async def test_a_deadline_that_passes_is_504(client):
 
 @pytest.mark.parametrize("settings", [Settings(max_pending_requests=1)])
 async def test_a_full_service_says_when_to_try_again(client, settings):
-    with client.app.state.service._scheduler.reserve(1):
+    with client.app.state.service._supervisor.scheduler.reserve(1):
         response = await post(client, {"text": CANARY})
     assert check_problem(response)["code"] == "overloaded"
     assert 1 <= int(response.headers["retry-after"]) <= settings.retry_after_seconds

@@ -1,0 +1,228 @@
+"""The connections of a listener: how many there may be, and how long a request's head may take.
+
+uvicorn has no deadline for receiving a request: a silent connection, or one that sends a byte a
+second, would stay for ever. This is its protocol class with the deadlines and caps that are
+missing. It answers in the shape of all other errors where there is still a way to answer.
+"""
+
+import asyncio
+import logging
+import socket
+import sys
+from typing import Any
+
+import h11
+from uvicorn.config import Config
+from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.server import ServerState
+
+from app.errors import RetryableError, ServiceError, UnreadableRequestError
+from app.metrics import Metrics
+from app.receipt import header_too_large
+from app.reply import new_request_id, raw_problem, with_private_headers
+from app.settings import Settings
+
+__all__ = ["LimitedProtocol", "largest_head"]
+
+log = logging.getLogger(__name__)
+
+FIELD_SEPARATORS = 4
+"""Bytes of a header field besides its name and value: colon, space, CR and LF."""
+REQUEST_LINE_EXTRAS = 64
+"""Bytes of a request line besides its address: method, version, spaces and line ends."""
+
+
+def largest_head(settings: Settings) -> int:
+    """Bytes of the largest head that is within the limits of `app/receipt.py`, as it is sent."""
+    fields = settings.max_header_bytes + FIELD_SEPARATORS * settings.max_header_fields
+    return fields + settings.max_target_bytes + REQUEST_LINE_EXTRAS
+
+
+class LimitedProtocol(H11Protocol):
+    """One connection; created by the listener's server for each."""
+
+    connections: "set[LimitedProtocol]"  # type: ignore[assignment]
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+        *,
+        settings: Settings,
+        metrics: Metrics,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self._settings = settings
+        self._metrics = metrics
+        self._head_timer: asyncio.TimerHandle | None = None
+        self._send_timer: asyncio.TimerHandle | None = None
+        self._head_began = False
+        """Whether any byte of the first head has arrived."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Take the connection, or refuse it where there are as many as may be."""
+        super().connection_made(transport)
+        self._metrics.connections.set(len(self.connections))
+        _limit_unacknowledged(transport, self._settings.send_seconds)
+        if self._has_place():
+            self._start_head_timer()
+        else:
+            self._close("too_many", self._too_many())
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the connection."""
+        super().connection_lost(exc)
+        self._stop_timers()
+        self._metrics.connections.set(len(self.connections))
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes of a request."""
+        if self.transport.is_closing():
+            return
+        self._head_began = True
+        super().data_received(data)
+        self._watch_head()
+
+    def on_response_complete(self) -> None:
+        """Wait for the next request, and for the caller to take this response."""
+        super().on_response_complete()
+        self._watch_head()
+        if self.transport.get_write_buffer_size():
+            self._start_send_timer()
+
+    def pause_writing(self) -> None:
+        """The caller does not take what is sent."""
+        super().pause_writing()
+        self._start_send_timer()
+
+    def resume_writing(self) -> None:
+        """The caller takes it again."""
+        super().resume_writing()
+        if self._send_timer is not None:
+            self._send_timer.cancel()
+            self._send_timer = None
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's own text
+        """Refuse what is not HTTP; called where h11 has raised."""
+        raised = sys.exception()
+        too_large = isinstance(raised, h11.RemoteProtocolError) and raised.error_status_hint == 431
+        if too_large:
+            self._close("malformed", header_too_large(self._settings))
+        else:
+            self._close("malformed", UnreadableRequestError("bad_request", "This is not HTTP/1.1."))
+
+    # The number of connections.
+
+    def _has_place(self) -> bool:
+        """Whether this connection may stay; the longest idle one makes room for it."""
+        neighbours = [one for one in self.connections if one.peer == self.peer]
+        return self._fits(neighbours, self._settings.max_connections_per_address) and self._fits(
+            list(self.connections), self._settings.max_connections
+        )
+
+    @property
+    def peer(self) -> str:
+        """Address at the other end."""
+        return self.client[0] if self.client else ""
+
+    def _fits(self, connections: "list[LimitedProtocol]", limit: int) -> bool:
+        open_now = [one for one in connections if not one.transport.is_closing()]
+        if len(open_now) <= limit:
+            return True
+        idle = [(one.idle_until, one) for one in open_now if one.idle_until is not None]
+        if not idle:
+            return False
+        min(idle, key=lambda pair: pair[0])[1].timeout_keep_alive_handler()
+        return True
+
+    @property
+    def idle_until(self) -> float | None:
+        """When this connection would be closed for being idle; None while a request is on it."""
+        timer = self.timeout_keep_alive_task
+        return None if timer is None else timer.when()
+
+    def _too_many(self) -> ServiceError:
+        return RetryableError(
+            "too_many_connections",
+            f"There may be {self._settings.max_connections} connections, and "
+            f"{self._settings.max_connections_per_address} from one address.",
+            self._settings.retry_after_seconds,
+        )
+
+    # The head of a request.
+
+    def _watch_head(self) -> None:
+        """Time the head while it is being received, and only then."""
+        is_receiving = self.conn.their_state is h11.IDLE and bool(self.conn.trailing_data[0])
+        if not is_receiving:
+            self._stop_head_timer()
+        elif self._head_timer is None:
+            self._start_head_timer()
+
+    def _start_head_timer(self) -> None:
+        self._head_timer = self.loop.call_later(self._settings.header_seconds, self._head_is_late)
+
+    def _stop_head_timer(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _head_is_late(self) -> None:
+        self._head_timer = None
+        error = UnreadableRequestError(
+            "request_timeout",
+            f"The head of a request has {self._settings.header_seconds:g} seconds to arrive.",
+        )
+        # Nobody has asked anything of a connection on which nothing was sent.
+        self._close("late_head", error if self._head_began else None)
+
+    # The end of a connection.
+
+    def _start_send_timer(self) -> None:
+        if self._send_timer is None:
+            self._send_timer = self.loop.call_later(
+                self._settings.send_seconds, self._response_is_stuck
+            )
+
+    def _response_is_stuck(self) -> None:
+        self._send_timer = None
+        if self.transport.get_write_buffer_size():
+            self._metrics.connections_closed.labels("unread_response").inc()
+            self.transport.abort()
+
+    def _stop_timers(self) -> None:
+        self._stop_head_timer()
+        if self._send_timer is not None:
+            self._send_timer.cancel()
+            self._send_timer = None
+
+    def _close(self, reason: str, error: ServiceError | None) -> None:
+        """Close, with an answer where none has begun."""
+        self._metrics.connections_closed.labels(reason).inc()
+        self._stop_head_timer()
+        if error is not None and self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            self._metrics.rejections.labels(error.code).inc()
+            self.transport.write(self._raw_response(error))
+        self.transport.close()
+        self._start_send_timer()
+
+    def _raw_response(self, error: ServiceError) -> bytes:
+        request_id = new_request_id()
+        status, headers, body = raw_problem(error, request_id)
+        own = [(b"connection", b"close"), (b"x-request-id", request_id.encode())]
+        events = (
+            h11.Response(status_code=status, headers=with_private_headers([*headers, *own])),
+            h11.Data(data=body),
+            h11.EndOfMessage(),
+        )
+        return b"".join(self.conn.send(event) or b"" for event in events)
+
+
+def _limit_unacknowledged(transport: asyncio.Transport, seconds: float) -> None:
+    """Have the kernel give up a peer that takes nothing any more, also while the socket closes."""
+    connection = transport.get_extra_info("socket")
+    option = getattr(socket, "TCP_USER_TIMEOUT", None)  # Linux only
+    if option is not None and connection is not None and connection.family != socket.AF_UNIX:
+        connection.setsockopt(socket.IPPROTO_TCP, option, int(1000 * seconds))
