@@ -1,4 +1,4 @@
-"""The command line of the trainer: `python -m training prepare|train|evaluate`."""
+"""The command line of the trainer: `python -m training COMMAND`."""
 
 import json
 from collections.abc import Sequence
@@ -21,10 +21,11 @@ from training.corpus import CorpusError, read_pairs
 from training.evaluation import evaluate as evaluate_checkpoint
 from training.evaluation_report import print_evaluation
 from training.gold import GoldError
-from training.interruption import RunLockedError
+from training.interruption import INTERRUPTED, RunLockedError
 from training.prepare import prepare as prepare_corpus
 from training.resume import ResumeError
 from training.run import train as train_run
+from training.textbook import commands as textbook
 from training.tokenizer_training import TokenizerTrainingError
 from training.trainer import TrainingError
 
@@ -38,8 +39,6 @@ console = Console(stderr=True)
 ConfigFile = Annotated[Path, typer.Argument(help="TOML file of the run.", show_default=False)]
 BAD_INPUT = 2
 """Exit status where the caller's files or settings are at fault."""
-INTERRUPTED = 75
-"""Exit status of a run that a signal stopped after its state was saved (EX_TEMPFAIL)."""
 STATUS: dict[type[Exception], int] = {
     TrainingError: 3,
     ResumeError: 4,
@@ -127,6 +126,9 @@ def evaluate(
     print_evaluation(evaluation, Console(width=None if console.is_terminal else 120))
     if as_json:
         print(json.dumps(evaluation.as_dict()))
+
+
+cli.command()(textbook.compare)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """Turns a TOML file into a `TrainingConfig`, with an error that helps for every wrong line."""
 
 import tomllib
+from collections.abc import Sequence
 from dataclasses import MISSING, fields
 from difflib import get_close_matches
 from pathlib import Path
@@ -52,6 +53,19 @@ def read_config(path: Path) -> TrainingConfig:
         raise ConfigError(f"{path}: {error.strerror or error}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, ConfigError) as error:
         raise ConfigError(f"{path}: {error}") from error
+
+
+def setting(sections: Sequence[str], key: str, value: object) -> tuple[str, Any]:
+    """The section that `key` belongs to, and `value` as the type of its field.
+
+    Raises ConfigError for a key that none of the sections has, or a value it cannot take.
+    """
+    known = {name: section for section in sections for name in _settable(section)}
+    if key not in known:
+        where = " or ".join(f"[{section}]" for section in sections)
+        raise ConfigError(f"unknown key {key!r} in {where}{_suggestion(key, list(known))}")
+    hint = get_type_hints(SECTIONS[known[key]])[key]
+    return known[key], _convert(value, hint, f"{key!r} in [{known[key]}]", Path())
 
 
 def _build(values: dict[str, Any], folder: Path) -> TrainingConfig:

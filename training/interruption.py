@@ -9,6 +9,9 @@ from fcntl import LOCK_EX, LOCK_NB, flock
 from pathlib import Path
 from types import FrameType
 
+INTERRUPTED = 75
+"""Exit status of work that a signal stopped after its state was saved (EX_TEMPFAIL)."""
+
 
 class RunLockedError(Exception):
     """Another process trains in this run folder; says which."""

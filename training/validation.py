@@ -87,7 +87,7 @@ class Validator:
             )
             rows = self._align(model)
             return Validation(
-                self._loss(model),
+                self.loss(model),
                 score_translations(translations, references),
                 spread(samples, self._config.validation.samples),
                 best_row(rows) if rows else None,
@@ -96,7 +96,11 @@ class Validator:
         finally:
             model.train(training)
 
-    def _loss(self, model: Seq2Seq) -> float:
+    @torch.no_grad()
+    def loss(self, model: Seq2Seq) -> float:
+        """Mean negative log-likelihood of a target token over all pairs, without dropout."""
+        training = model.training
+        model.eval()
         total = torch.zeros((), dtype=torch.float64)
         tokens = 0
         for batch in self._batches():
@@ -107,6 +111,7 @@ class Validator:
             )
             total += sums.negative_log_likelihood.double().cpu()
             tokens += int(sums.tokens)
+        model.train(training)
         return float(total) / tokens
 
     def _batches(self) -> Iterator[TrainingBatch]:

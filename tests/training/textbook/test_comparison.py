@@ -1,0 +1,129 @@
+"""A comparison on our own corpus: resumed where it was killed, and never trained twice."""
+
+import json
+from dataclasses import replace
+
+import pytest
+from rich.console import Console
+
+from model.checkpoint import load_checkpoint
+from training.config import ConfigError
+from training.textbook import comparison as module
+from training.textbook.comparison import Budget, compare
+from training.textbook.throughput import Throughput
+from training.textbook.variant_run import POINTS
+from training.textbook.variants import read_variation
+from training.trainer import Trainer
+
+VARIED = [read_variation("cell=rnn,gru"), read_variation("attention=none,additive")]
+MORE = "threads = 1\n[validation]\nbeam_size = 1\nmax_pairs = 12\n"
+QUIET = Console(quiet=True)
+
+
+@pytest.fixture
+def config(write_corpus):
+    return write_corpus(MORE)
+
+
+@pytest.fixture
+def updates(monkeypatch):
+    """Counts updates; after `limit` of them, the process is as good as killed."""
+
+    class Count:
+        made = 0
+        limit = None
+
+    def update(self, batch, original=Trainer._update):
+        if Count.limit is not None and Count.made >= Count.limit:
+            raise KeyboardInterrupt
+        Count.made += 1
+        return original(self, batch)
+
+    monkeypatch.setattr(Trainer, "_update", update)
+    monkeypatch.setattr(module, "measure_throughput", lambda chosen, *_: fake_speeds(len(chosen)))
+    return Count
+
+
+def fake_speeds(count):
+    return [Throughput(0.1 * (number + 1), 500.0) for number in range(count)]
+
+
+def run_folders(config):
+    return sorted((config.run / "comparison").glob("variant-*"))
+
+
+def figures(comparison):
+    return json.dumps(comparison.as_dict())
+
+
+def test_killed_comparison_goes_on_and_ends_in_the_same_figures(config, updates, tmp_path):
+    unbroken = compare(replace(config, run=tmp_path / "other"), VARIED, Budget(steps=20), QUIET)
+    assert updates.made == 80
+    updates.made, updates.limit = 0, 53
+    with pytest.raises(KeyboardInterrupt):
+        compare(config, VARIED, Budget(steps=20), QUIET)
+    finished = [folder for folder in run_folders(config) if (folder / "result.json").exists()]
+    assert len(finished) == 2
+    before = {folder: (folder / "result.json").stat().st_mtime_ns for folder in finished}
+    updates.made, updates.limit = 0, None
+    resumed = compare(config, VARIED, Budget(steps=20), QUIET)
+    # The third was at its 13th update and saved at its 12th: 8 and the 20 of the fourth remain.
+    assert updates.made == 28
+    assert {folder: (folder / "result.json").stat().st_mtime_ns for folder in finished} == before
+    assert figures(resumed) == figures(unbroken)
+
+
+def test_finished_comparison_trains_nothing_and_another_budget_trains_all(config, updates):
+    first = compare(config, VARIED[:1], Budget(steps=3), QUIET)
+    updates.made = 0
+    assert figures(compare(config, VARIED[:1], Budget(steps=3), QUIET)) == figures(first)
+    assert updates.made == 0
+    compare(config, VARIED[:1], Budget(steps=4), QUIET)
+    assert updates.made == 8
+
+
+@pytest.mark.usefixtures("updates")
+def test_variants_share_a_budget_and_leave_checkpoints(config):
+    comparison = compare(config, VARIED, Budget(steps=20), QUIET)
+    assert [s.result.label for s in comparison.standings] == [
+        "tanh · fixed vector",
+        "tanh · attention",
+        "GRU · fixed vector",
+        "GRU · attention",
+    ]
+    assert {s.result.steps for s in comparison.standings} == {20}
+    assert len({s.result.tokens for s in comparison.standings}) == 1
+    assert all(len(s.result.points) == POINTS for s in comparison.standings)
+    assert [s.p_value for s in comparison.standings].count(None) == 1
+    cells = {load_checkpoint(f / "checkpoint").manifest.config.cell for f in run_folders(config)}
+    assert cells == {"rnn", "gru"}
+    assert not list(config.run.glob("comparison/*/resume"))
+
+
+@pytest.mark.usefixtures("updates")
+def test_budget_in_seconds_gives_slower_variants_fewer_updates(config):
+    comparison = compare(config, VARIED[:1], Budget(seconds=1.2), QUIET)
+    assert [s.result.steps for s in comparison.standings] == [12, 6]
+
+
+@pytest.mark.usefixtures("updates")
+def test_variant_that_cannot_be_trained_is_reported_beside_the_others(config):
+    rates = [read_variation("learning_rate=0.002,1e30")]
+    comparison = compare(config, rates, Budget(steps=20), QUIET)
+    assert [s.result.label for s in comparison.standings] == ["learning_rate 0.002"]
+    assert "not finite" in comparison.failures[0].reason
+    assert "Not to be trained like this: learning_rate 1e+30" in comparison.recommendation
+
+
+def test_measured_speeds_are_kept_for_the_resumed_comparison(write_corpus):
+    config = write_corpus(MORE)
+    first = compare(config, VARIED[:1], Budget(steps=1), QUIET)
+    again = compare(config, VARIED[:1], Budget(steps=1), QUIET)
+    assert all(s.throughput.tokens_per_second > 0 for s in first.standings)
+    assert [s.throughput for s in again.standings] == [s.throughput for s in first.standings]
+
+
+@pytest.mark.parametrize("budget", [{}, {"steps": 3, "seconds": 1.0}, {"seconds": 0.0}])
+def test_budget_is_one_of_two(budget):
+    with pytest.raises(ConfigError, match="--steps or --seconds"):
+        Budget(**budget)

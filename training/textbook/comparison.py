@@ -1,0 +1,172 @@
+"""Trains variants of one network on the same corpus with the same budget, and compares them."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from rich.console import Console
+
+from training.config import ConfigError, TrainingConfig
+from training.interruption import run_lock, stop_signals
+from training.memory import keep_freed_memory
+from training.prepare import Prepared, prepare
+from training.resume import write_durably
+from training.textbook.course import step_at_loss
+from training.textbook.recommendation import recommend
+from training.textbook.results import Comparison, Failure, Result, Standing
+from training.textbook.significance import p_values
+from training.textbook.throughput import Throughput, measure_throughput
+from training.textbook.variant_run import VariantRun
+from training.textbook.variants import Variant, Variation, variants
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """What every variant may spend; exactly one of the two."""
+
+    steps: int | None = None
+    """Updates of the weights."""
+    seconds: float | None = None
+    """Time in updates, turned into so many updates of each variant by timing them side by side."""
+
+    def __post_init__(self) -> None:
+        given = [value for value in (self.steps, self.seconds) if value is not None]
+        if len(given) != 1 or given[0] <= 0:
+            raise ConfigError("give --steps or --seconds, one of them, above 0")
+
+    def steps_of(self, throughput: Throughput) -> int:
+        """Updates of a variant with this speed."""
+        if self.steps is not None:
+            return self.steps
+        assert self.seconds is not None
+        return max(1, round(self.seconds / throughput.seconds_per_update))
+
+    def __str__(self) -> str:
+        if self.steps is not None:
+            return f"{self.steps:,} updates each"
+        return f"{self.seconds:g} seconds of updates each"
+
+
+def compare(
+    config: TrainingConfig,
+    variations: Sequence[Variation],
+    budget: Budget,
+    console: Console,
+    common_loss: float | None = None,
+) -> Comparison | None:
+    """Train and score every combination; those that an earlier call finished are not trained again.
+
+    All is kept in `RUN/comparison`. `common_loss` is what times are compared at, in nats a token;
+    without it, the lowest loss that every variant reached. Returns None if a signal came first:
+    the state is saved, and the same call goes on. Raises ConfigError, CorpusError, ResumeError,
+    RunLockedError or OSError.
+    """
+    keep_freed_memory()
+    with run_lock(config.run), stop_signals() as stop_requested:
+        prepared = prepare(config, console)
+        folder = config.run / "comparison"
+        chosen = variants(config, variations)
+        throughputs = _throughputs(chosen, prepared, folder, console)
+        runs = [
+            _variant_run(variant, budget.steps_of(throughput), prepared, folder, console)
+            for variant, throughput in zip(chosen, throughputs, strict=True)
+        ]
+        for number, run in enumerate(runs, start=1):
+            if run.finished() is None and run.run(stop_requested) is None:
+                console.print(f"Stopped in variant {number}; the same command goes on.")
+                return None
+            _tell(number, len(runs), run, console)
+        return _compared(config, runs, throughputs, budget, prepared, common_loss)
+
+
+def _variant_run(
+    variant: Variant, steps: int, prepared: Prepared, folder: Path, console: Console
+) -> VariantRun:
+    training = replace(variant.config.training, max_steps=steps, patience=None)
+    budgeted = Variant(variant.choices, replace(variant.config, training=training))
+    validation = {**asdict(variant.config.validation), "samples": 0}
+    key = budgeted.key(data=prepared.fingerprint, validation=validation)
+    return VariantRun(budgeted, prepared, folder / f"variant-{key}", console)
+
+
+def _throughputs(
+    chosen: Sequence[Variant], prepared: Prepared, folder: Path, console: Console
+) -> list[Throughput]:
+    """Measured once and kept, since budgets in seconds depend on it."""
+    keys = [variant.key(data=prepared.fingerprint) for variant in chosen]
+    path = folder / "throughput.json"
+    if path.exists():
+        kept = json.loads(path.read_text(encoding="utf-8"))
+        if list(kept) == keys:
+            return [Throughput(**values) for values in kept.values()]
+    measured = measure_throughput(chosen, prepared, console)
+    folder.mkdir(parents=True, exist_ok=True)
+    by_key = {key: asdict(speed) for key, speed in zip(keys, measured, strict=True)}
+    write_durably(path, json.dumps(by_key, indent=1).encode())
+    return measured
+
+
+def _tell(number: int, total: int, run: VariantRun, console: Console) -> None:
+    found = run.finished()
+    figures = (
+        f"[red]{found.reason}[/red]"
+        if isinstance(found, Failure)
+        else f"loss {found.loss:.3f} · BLEU {found.bleu:.2f} · chrF {found.chrf:.2f}"
+        if found is not None
+        else ""
+    )
+    console.print(f"{number} of {total}: [bold]{run.variant.label}[/bold]: {figures}")
+
+
+def _compared(
+    config: TrainingConfig,
+    runs: Sequence[VariantRun],
+    throughputs: Sequence[Throughput],
+    budget: Budget,
+    prepared: Prepared,
+    common_loss: float | None,
+) -> Comparison:
+    finished: list[tuple[VariantRun, Result, Throughput]] = []
+    failures = []
+    for run, throughput in zip(runs, throughputs, strict=True):
+        match run.finished():
+            case Result() as result:
+                finished.append((run, result, throughput))
+            case Failure() as failure:
+                failures.append(failure)
+    losses = [min(p.validation_loss for p in result.points) for _, result, _ in finished]
+    loss = common_loss if common_loss is not None else max(losses, default=0.0)
+    chances = _chances(finished, prepared, config.validation.max_pairs)
+    standings = [
+        Standing(
+            result=result,
+            throughput=throughput,
+            steps_to_loss=step_at_loss(result.points, loss),
+            p_value=chances.get(result.label),
+        )
+        for _, result, throughput in finished
+    ]
+    return Comparison(
+        title=f"{config.data.source_language} → {config.data.target_language}",
+        data=config.card.data,
+        budget=str(budget),
+        loss=loss,
+        standings=standings,
+        failures=failures,
+        recommendation=recommend(standings, failures),
+    )
+
+
+def _chances(
+    finished: Sequence[tuple[VariantRun, Result, Throughput]], prepared: Prepared, limit: int
+) -> dict[str, float]:
+    """By label, the chance that a variant's BLEU equals the leader's."""
+    if not finished:
+        return {}
+    leader = max(finished, key=lambda item: item[1].bleu)
+    references = [pair.target for pair in prepared.validation_pairs(limit)]
+    others = {
+        result.label: run.translations() for run, result, _ in finished if run is not leader[0]
+    }
+    return p_values(leader[0].translations(), others, references)
