@@ -7,7 +7,10 @@ from app.errors import AccessError
 from app.keys import Scope
 
 PUBLIC_PATHS = frozenset(
-    {"/livez", "/readyz", "/docs", "/docs/oauth2-redirect", "/openapi.json", "/static-offline-docs"}
+    {
+        *("/", "/page", "/livez", "/readyz", "/openapi.json"),
+        *("/docs", "/docs/oauth2-redirect", "/static-offline-docs"),
+    }
 )
 """What everybody may ask for; nothing behind these paths reads or writes a record."""
 

@@ -17,6 +17,7 @@ from app.gate import check_routes, open_gate
 from app.lifecycle import Lifecycle
 from app.metrics import Metrics
 from app.models import LoadedModels, load_models
+from app.page.delivery import serve_page
 from app.problems import install_problem_handlers
 from app.record_routes import translations
 from app.routes import api, health
@@ -90,6 +91,7 @@ def create_app(
     app.include_router(api)
     app.include_router(translations)
     app.include_router(health)
+    serve_page(app)
     install_problem_handlers(app)
     check_routes(app)
     app.openapi = lambda: openapi_document(app)  # type: ignore[method-assign]
