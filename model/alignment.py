@@ -36,6 +36,17 @@ class Alignment:
     """What each target token put on the source's EOS."""
     eos_row: Float[Tensor, " S_eos"] | None
     """Weights of the target's EOS over the source and, last, its EOS; None if it never came."""
+    threshold: float | None = None
+    """Weight from which on pairs are linked where nobody names another; a head is calibrated."""
+
+    def links(self, threshold: float | None = None) -> "list[WordLink]":
+        """Its links, from `threshold` or else from its own on.
+
+        Of the kind `head`, a token that weighs the source's EOS more than any source token stands
+        for nothing there: it has no best link.
+        """
+        eos = self.eos if self.kind == "head" else None
+        return links(self.weights, self.threshold if threshold is None else threshold, eos)
 
     def placed(self, source_start: int, target_start: int) -> "Alignment":
         """The same weights with every span moved from its segment into the document."""
@@ -59,6 +70,7 @@ def piece_alignment(
     source: Sequence[Token],
     target: Sequence[Token],
     kind: AlignmentKind,
+    threshold: float | None = None,
 ) -> Alignment:
     """Name the rows and columns of a hypothesis' weights by its pieces.
 
@@ -82,6 +94,7 @@ def piece_alignment(
         weights=body[:, :-1],
         eos=body[:, -1],
         eos_row=weights[-1] if finished else None,
+        threshold=threshold,
     )
 
 
@@ -111,14 +124,20 @@ def word_alignment(
         weights=_average_rows(summed, rows, len(target)),
         eos=_average_rows(pieces.eos[:, None], rows, len(target))[:, 0],
         eos_row=eos_row,
+        threshold=pieces.threshold,
     )
 
 
-def links(weights: Float[Tensor, "T S"], threshold: float | None = None) -> list[WordLink]:
+def links(
+    weights: Float[Tensor, "T S"],
+    threshold: float | None = None,
+    eos: Float[Tensor, " T"] | None = None,
+) -> list[WordLink]:
     """The argmax of each row and every weight >= `threshold`, ordered by target, then source.
 
     Ties go to the lowest source index. `threshold` is a share of attention in [0, 1]; without one
-    there is one link a row. ValueError for a threshold outside.
+    there is one link a row, or none where `eos` is given and exceeds every weight of the row.
+    ValueError for a threshold outside.
     """
     if threshold is not None and not 0.0 <= threshold <= 1.0:
         raise ValueError(f"threshold is {threshold}; it must be in [0, 1]")
@@ -126,10 +145,13 @@ def links(weights: Float[Tensor, "T S"], threshold: float | None = None) -> list
     if rows == 0 or columns == 0:
         return []
     # Tensor.argmax does not say which of equal values it takes.
-    is_largest = weights == weights.amax(dim=1, keepdim=True)
+    greatest = weights.amax(dim=1, keepdim=True)
+    is_largest = weights == greatest
     best = torch.where(is_largest, torch.arange(columns, device=weights.device), columns)
     linked = torch.zeros_like(weights, dtype=torch.bool)
     linked.scatter_(1, best.amin(dim=1, keepdim=True), value=True)
+    if eos is not None:
+        linked &= greatest >= eos[:, None]
     if threshold is not None:
         linked |= weights >= threshold
     return [

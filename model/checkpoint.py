@@ -8,18 +8,21 @@ described in `docs/checkpoints.md`.
 import hashlib
 import os
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as parse_safetensors
 from safetensors.torch import save as to_safetensors
-from torch import Tensor
+from torch import Tensor, nn
 
+from model.alignment_head import AlignmentHead, HeadConfig
 from model.config import ModelConfig
-from model.manifest import CARD_FILE, WEIGHTS_FILE, FileEntry, Manifest, ManifestError
+from model.manifest import CARD_FILE, HEAD_FILE, WEIGHTS_FILE, FileEntry, Manifest, ManifestError
 from model.seq2seq import Seq2Seq
 from model.tokenizer import Tokenizer, TokenizerError
 
@@ -28,6 +31,8 @@ __all__ = ["Checkpoint", "CheckpointError", "Manifest", "load_checkpoint", "save
 MANIFEST_FILE = "manifest.json"
 MAX_MANIFEST_BYTES = 1 << 20
 WEIGHT_TYPES = (torch.float16, torch.bfloat16, torch.float32)
+
+Network = TypeVar("Network", bound=nn.Module)
 
 
 class CheckpointError(Exception):
@@ -45,6 +50,8 @@ class Checkpoint:
     target_tokenizer: Tokenizer
     digest: str
     """SHA-256 of the manifest, and through it of every file: equal digests, equal models."""
+    alignment_head: AlignmentHead | None = None
+    """Likewise; None in a model that has none."""
 
     @property
     def device(self) -> torch.device:
@@ -65,13 +72,17 @@ def save_checkpoint(
     card: str,
     name: str | None = None,
     dtype: torch.dtype = torch.float16,
+    alignment_head: AlignmentHead | None = None,
+    threshold: float | None = None,
 ) -> None:
     """Write a checkpoint so that `folder` holds, at every moment, a complete one or none.
 
     All is written and synced under a hidden sibling, which is then renamed. A checkpoint that is
     there already steps aside as `.NAME.previous` until the new one is in place; a crash between
     the two leaves that one, and `load_checkpoint(folder)` finds it. The model is called `name`,
-    or as the folder, and keeps that name wherever it is copied.
+    or as the folder, and keeps that name wherever it is copied. An `alignment_head` comes with the
+    `threshold` at which it links, and has a file of its own, so that the translator's stays as it
+    was.
     Raises CheckpointError where a weight is not finite in `dtype` or the disk refuses; whatever
     was in `folder` is then untouched.
     """
@@ -83,6 +94,11 @@ def save_checkpoint(
     joint = source_tokenizer.serialized == target_tokenizer.serialized
     if not joint:
         contents["target.spm"] = target_tokenizer.serialized
+    head_config = None
+    if alignment_head is not None:
+        contents[HEAD_FILE] = to_safetensors(_weights_to_save(alignment_head, dtype))
+        assert threshold is not None
+        head_config = HeadConfig(units=alignment_head.units, threshold=threshold)
     manifest = Manifest(
         name=name or folder.name,
         source_language=source_language,
@@ -93,6 +109,7 @@ def save_checkpoint(
         files={name: _entry(data) for name, data in contents.items()},
         training=training,
         metrics=metrics,
+        alignment_head=head_config,
     )
     try:
         contents[MANIFEST_FILE] = manifest.to_json().encode()
@@ -121,6 +138,7 @@ def load_checkpoint(folder: Path) -> Checkpoint:
         source_tokenizer=_tokenizer(contents, manifest, "source", folder),
         target_tokenizer=_tokenizer(contents, manifest, "target", folder),
         digest=hashlib.sha256(text).hexdigest(),
+        alignment_head=_alignment_head(contents, manifest, folder),
     )
 
 
@@ -128,12 +146,12 @@ def _entry(data: bytes) -> FileEntry:
     return FileEntry(hashlib.sha256(data).hexdigest(), len(data))
 
 
-def _weights(model: Seq2Seq) -> dict[str, Tensor]:
+def _weights(model: nn.Module) -> dict[str, Tensor]:
     """Every weight once: tied ones under the first of their names."""
     return dict(model.named_parameters())
 
 
-def _weights_to_save(model: Seq2Seq, dtype: torch.dtype) -> dict[str, Tensor]:
+def _weights_to_save(model: nn.Module, dtype: torch.dtype) -> dict[str, Tensor]:
     weights = {}
     for name, weight in _weights(model).items():
         weights[name] = weight.detach().to("cpu", dtype).contiguous()
@@ -246,24 +264,42 @@ def _verified(root: Path, name: str, entry: FileEntry) -> bytes:
 
 
 def _model(data: bytes, config: ModelConfig, path: Path) -> Seq2Seq:
+    return _network(data, partial(Seq2Seq, config), path)
+
+
+def _alignment_head(
+    contents: dict[str, bytes], manifest: Manifest, folder: Path
+) -> AlignmentHead | None:
+    if manifest.alignment_head is None:
+        return None
+    if manifest.config.attention == "none":
+        raise CheckpointError(
+            f"{folder / MANIFEST_FILE}: alignment_head: a network without attention can have none"
+        )
+    make = partial(AlignmentHead, manifest.config, manifest.alignment_head.units)
+    return _network(contents[HEAD_FILE], make, folder / HEAD_FILE)
+
+
+def _network(data: bytes, make: Callable[[], Network], path: Path) -> Network:
+    """The network that `make` gives, with the weights of a file, in evaluation mode."""
     try:
         weights = parse_safetensors(data)
     except SafetensorError as error:
         raise CheckpointError(f"{path}: not a safetensors file ({error})") from error
-    _check_weights(weights, config, path)
+    _check_weights(weights, make, path)
     with torch.random.fork_rng(devices=[]):  # initialisation must not move the caller's generator
-        model = Seq2Seq(config)
+        network = make()
     with torch.no_grad():
-        for name, parameter in _weights(model).items():
+        for name, parameter in _weights(network).items():
             parameter.copy_(weights[name])
-    return model.eval()
+    return network.eval()
 
 
-def _check_weights(weights: dict[str, Tensor], config: ModelConfig, path: Path) -> None:
+def _check_weights(weights: dict[str, Tensor], make: Callable[[], nn.Module], path: Path) -> None:
     """Compare with an empty network, which takes no memory however large a manifest says it is."""
     try:
         with torch.device("meta"):
-            wanted = _weights(Seq2Seq(config))
+            wanted = _weights(make())
     except (RuntimeError, OverflowError, TypeError) as error:  # what torch says to absurd sizes
         raise CheckpointError(f"{path}: config: no network can have its sizes") from error
     for problem, names in (

@@ -97,6 +97,17 @@ class Decoder(nn.Module):
         dropped: Tensor = self.output_dropout(hidden)
         return dropped
 
+    def after_reading(
+        self, embedded: Float[Tensor, "R D"], state: Float[Tensor, "R Z"]
+    ) -> Float[Tensor, "R H"]:
+        """What the next step would know first of token y_i: s'_{i+1} = f_1(s_i, y_i).
+
+        With the `"previous"` query a step begins with its context, so it is s_i, without y_i.
+        """
+        if self.context_cell is not None:
+            state = self.cell(self.cell.project(embedded), state)
+        return self.cell.output(state)
+
     def visible(self, weights: Float[Tensor, "*R S"]) -> Float[Tensor, "*R W"]:
         """The weights that mean something: none where one fixed vector stands for the source."""
         return weights if self.attends else weights[..., :0]

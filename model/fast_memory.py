@@ -148,6 +148,8 @@ class FastMemory:
     device: torch.device
     attending: tuple[ShelfRows, ...] = ()
     """The rows of each shelf; empty until `select` has said whose rows attend."""
+    annotations: Float[Tensor, "B S E"] | None = None
+    """What the encoder gave, for an alignment head to read; `join` and `keep` let go of it."""
 
     @classmethod
     def of(cls, memory: Remembered) -> "FastMemory":

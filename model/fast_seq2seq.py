@@ -11,13 +11,17 @@ What differs from `Seq2Seq`, and why the result does not (`docs/performance.md` 
 The cells' own equations are the reference's (`RecurrentCell.combine`), in float32.
 """
 
+from dataclasses import replace
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from model.alignment_head import AlignmentHead
 from model.attention import AdditiveAttention
 from model.batch import length_mask
 from model.decoder import Decoder, Step
+from model.fast_alignment_head import FastAlignmentHead
 from model.fast_attention import FastAttention, exponential
 from model.fast_encoder import FastEncoder
 from model.fast_memory import FastMemory, Remembered
@@ -28,15 +32,22 @@ from model.seq2seq import Seq2Seq, summary
 class FastSeq2Seq:
     """A `StepModel` that computes what `model` computes; later changes of `model` do not reach it.
 
-    `dtype` is the precision of the products; by default bfloat16 where the processor has it.
+    `dtype` is the precision of the products; by default bfloat16 where the processor has it. With
+    an alignment `head`, sentences can be admitted to a search with head weights.
     """
 
     @torch.inference_mode()
-    def __init__(self, model: Seq2Seq, dtype: torch.dtype | None = None) -> None:
+    def __init__(
+        self,
+        model: Seq2Seq,
+        dtype: torch.dtype | None = None,
+        head: AlignmentHead | None = None,
+    ) -> None:
         decoder, config = model.decoder, model.config
         self.config = config
         self._device = model.output.weight.device
         self.dtype = dtype or serving_dtype(self._device)
+        self.head = None if head is None else FastAlignmentHead(model, head, self.dtype)
         scale = config.embedding_size**0.5
         source_embeddings = model.source_embedding.weight * scale
         target_embeddings = model.target_embedding.weight * scale
@@ -83,7 +94,10 @@ class FastSeq2Seq:
         products = self._memory(annotations.flatten(0, 1)).view(*mask.shape, -1)
         keys, values = products.tensor_split([self._query_size], dim=2)
         bias = torch.zeros(mask.shape, device=mask.device).masked_fill(~mask, -torch.inf)
-        return FastMemory.of(Remembered(exponential(keys), values.contiguous(), bias)), state
+        memory = FastMemory.of(Remembered(exponential(keys), values.contiguous(), bias))
+        if self.head is not None:
+            memory = replace(memory, annotations=annotations)
+        return memory, state
 
     @torch.inference_mode()
     def step(

@@ -65,6 +65,8 @@ class Hypothesis:
     """α_ij, row i for token i over the source's own positions; W is 0 without attention."""
     finished: bool
     """False when the length limit cut it off before EOS."""
+    head_weights: Float[Tensor, "T S"] | None = None
+    """The alignment head's weights, likewise, where they were asked for."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,11 +6,13 @@ from dataclasses import asdict, dataclass
 from pathlib import PurePosixPath
 from typing import Any, TypeVar
 
+from model.alignment_head import HeadConfig
 from model.config import ModelConfig
 
 FORMAT = 1
 """Raised when a checkpoint changes so that older code could not read it rightly."""
 WEIGHTS_FILE = "model.safetensors"
+HEAD_FILE = "alignment_head.safetensors"
 CARD_FILE = "MODEL_CARD.md"
 
 Value = TypeVar("Value")
@@ -49,12 +51,17 @@ class Manifest:
     """Provenance: data, recipe, versions; free in form."""
     metrics: dict[str, Any]
     """What the model was measured at; free in form."""
+    alignment_head: HeadConfig | None = None
+    """Shape of the alignment head, whose weights are then in a file of their own."""
     format: int = FORMAT
 
     def to_json(self) -> str:
         """Readable JSON; ManifestError where `training` or `metrics` holds what JSON has not."""
+        values = asdict(self)
+        if self.alignment_head is None:
+            del values["alignment_head"]
         try:
-            return json.dumps(asdict(self), indent=2, allow_nan=False, ensure_ascii=False) + "\n"
+            return json.dumps(values, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
         except (TypeError, ValueError) as error:
             raise ManifestError(f"training or metrics: not plain JSON ({error})") from error
 
@@ -63,7 +70,8 @@ class Manifest:
         """Read `to_json`'s output back; ManifestError for anything else, naming the field.
 
         Unknown, absent and repeated keys are errors: a manifest is written by this code alone, so
-        any of them means that the file was damaged, edited, or made by a later version.
+        any of them means that the file was damaged, edited, or made by a later version. Only
+        `alignment_head` is absent from a model that has none.
         """
         values = _parse(text)
         number = _typed(values, "format", int)
@@ -72,7 +80,8 @@ class Manifest:
                 f"format: is {number}, this version reads {FORMAT}; "
                 + ("install a newer version" if number > FORMAT else "train or convert it again")
             )
-        _check_keys(values, set(cls.__dataclass_fields__), "")
+        optional = {"alignment_head"} - values.keys()
+        _check_keys(values, set(cls.__dataclass_fields__) - optional, "")
         files = {
             name: _file_entry(name, entry) for name, entry in _typed(values, "files", dict).items()
         }
@@ -86,10 +95,13 @@ class Manifest:
             files=files,
             training=_typed(values, "training", dict),
             metrics=_typed(values, "metrics", dict),
+            alignment_head=_head(values),
         )
         for field in ("source_tokenizer", "target_tokenizer"):
             _check_listed(field, values[field], files)
         _check_listed("files", WEIGHTS_FILE, files)
+        if manifest.alignment_head is not None:
+            _check_listed("alignment_head", HEAD_FILE, files)
         return manifest
 
 
@@ -158,6 +170,23 @@ def _config(values: dict[str, Any]) -> ModelConfig:
         return ModelConfig.from_dict(values)
     except ValueError as error:
         raise ManifestError(f"config: {error}") from error
+
+
+def _head(values: Mapping[str, Any]) -> HeadConfig | None:
+    if "alignment_head" not in values:
+        return None
+    where = "alignment_head."
+    head = _typed(values, "alignment_head", dict)
+    _check_keys(head, set(HeadConfig.__dataclass_fields__), where)
+    try:
+        return HeadConfig(
+            units=_typed(head, "units", int, where),
+            threshold=_typed(head, "threshold", float, where),
+        )
+    except ManifestError:
+        raise
+    except ValueError as error:
+        raise ManifestError(f"{where}{error}") from error
 
 
 def _check_listed(field: str, name: str, files: Mapping[str, FileEntry]) -> None:

@@ -30,6 +30,7 @@ from torch import Tensor
 from model.batch import SentenceBatch, pad_sentences
 from model.beam import CANDIDATES, Candidates, Extension, candidates, extend, prescribe
 from model.decoder import Step
+from model.head_weights import head_keys, look_back
 from model.hypothesis import Ending, Hypothesis, SearchOptions, best_first, score
 from model.step_model import M, StepModel
 from model.table import Columns, Rows, Sentence, Table
@@ -49,6 +50,8 @@ class SearchRequest:
     """Target ids, ended by EOS, to be followed instead of searched for: teacher forcing."""
     stream: bool = False
     """Whether every step reports the sentence's `Progress`."""
+    head: bool = False
+    """Whether hypotheses carry `head_weights`; the network must have an alignment head."""
 
     def __post_init__(self) -> None:
         if self.target == ():
@@ -61,7 +64,10 @@ class Progress:
 
     slot: int
     best: Hypothesis
-    """The most probable live hypothesis; its last token and its last row are this step's."""
+    """The most probable live hypothesis; its last token and its last row are this step's.
+
+    The last row of its `head_weights` does not know yet what follows, and changes by the next step.
+    """
     stable: int
     """Leading tokens that all live hypotheses and the best finished one agree upon."""
 
@@ -116,7 +122,8 @@ class BeamSearch(Generic[M]):
     def admit(self, requests: Sequence[SearchRequest]) -> list[int]:
         """Encode sentences in one padded batch and give each a row; returns their slots.
 
-        A slot names a sentence in events and in `cancel`; it is never used again.
+        A slot names a sentence in events and in `cancel`; it is never used again. Raises ValueError
+        if head weights are asked of a network without an alignment head.
         """
         batch = pad_sentences([request.source for request in requests], self._pad_id)
         batch = batch.to(self._device)
@@ -131,6 +138,10 @@ class BeamSearch(Generic[M]):
             )
             for request in requests
         ]
+        for index, (sentence, request) in enumerate(zip(sentences, requests, strict=True)):
+            if request.head:
+                source = batch.ids[index, : sentence.source_length]
+                sentence.head_keys = head_keys(self._model, memory, index, source)
         admitted = Table(
             sentences,
             Columns.of(sentences, self._device),
@@ -210,7 +221,7 @@ class BeamSearch(Generic[M]):
 
     def _advance(self, table: Table[M], extension: Extension, step: Step) -> list[Event]:
         """Put the extended hypotheses in the table; those that end leave it."""
-        nodes = self._record(table, extension, step.weights)
+        nodes = self._record(table, extension, step)
         ages = table.columns.ages + 1
         at_eos = extension.tokens == self._eos_id
         ended = at_eos | (ages >= table.columns.longest)[extension.sentences]
@@ -233,9 +244,7 @@ class BeamSearch(Generic[M]):
             self._keep(~settled)
         return events
 
-    def _record(
-        self, table: Table[M], extension: Extension, weights: Float[Tensor, "R W"]
-    ) -> list[int]:
+    def _record(self, table: Table[M], extension: Extension, step: Step) -> list[int]:
         """Write the new rows into the trellis; gives their nodes."""
         parents = extension.parents.tolist()
         if not self._trellis.fits(len(parents)):
@@ -245,7 +254,8 @@ class BeamSearch(Generic[M]):
             [table.rows.nodes[parent] for parent in parents],
             extension.tokens.tolist(),
             extension.token_log_probs.tolist(),
-            weights[extension.parents],
+            step.weights[extension.parents],
+            step.state[extension.parents] if table.wants_states else None,
         )
 
     def _end(
@@ -283,6 +293,11 @@ class BeamSearch(Generic[M]):
 
     def _hypothesis(self, sentence: Sentence, ending: Ending) -> Hypothesis:
         path = self._trellis.path(ending.node, sentence.source_length)
+        head_weights = (
+            None
+            if sentence.head_keys is None
+            else look_back(self._model, path.states, path.tokens, sentence.head_keys, path.weights)
+        )
         return Hypothesis(
             path.tokens,
             ending.log_prob,
@@ -290,6 +305,7 @@ class BeamSearch(Generic[M]):
             ending.score,
             path.weights,
             ending.finished,
+            head_weights,
         )
 
     def _progress(self) -> list[Event]:

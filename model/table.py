@@ -25,6 +25,8 @@ class Sentence:
     stream: bool
     target: tuple[int, ...] | None = None
     """Ids that its only hypothesis follows; None where the hypotheses are searched for."""
+    head_keys: Float[Tensor, "S A"] | None = None
+    """What the alignment head compares tokens with, where head weights were asked for."""
     endings: list[Ending] = field(default_factory=list)
 
     @property
@@ -169,6 +171,11 @@ class Table(Generic[M]):
         targets = [(self.sentences[column].target, ages[column]) for column in columns]
         tokens = [target[age] for target, age in targets if target is not None]
         return torch.tensor(tokens, device=self.rows.inputs.device)
+
+    @property
+    def wants_states(self) -> bool:
+        """Whether an alignment head will look at the states of any sentence."""
+        return any(sentence.head_keys is not None for sentence in self.sentences)
 
     def slots(self) -> list[int]:
         """The slot of each sentence."""

@@ -20,29 +20,72 @@ class Path:
     tokens: tuple[int, ...]
     token_log_probs: tuple[float, ...]
     weights: Float[Tensor, "T W"]
+    states: Float[Tensor, "T Z"]
+    """The decoder's state after each step; Z is 0 where none were stored."""
+
+
+class RowStore:
+    """Rows of numbers, one a node, in one tensor that grows in both directions."""
+
+    def __init__(self) -> None:
+        self._rows = torch.zeros(CAPACITY, 0)
+
+    @property
+    def capacity(self) -> int:
+        """Rows that fit."""
+        return self._rows.shape[0]
+
+    def put(self, first: int, rows: Float[Tensor, "R C"]) -> None:
+        """Write rows `first`, `first` + 1, …; those before stay."""
+        last = first + rows.shape[0]
+        capacity, width = self._rows.shape
+        if first == 0 and rows.device != self._rows.device:
+            self._rows = self._rows.to(rows.device)
+        if last > capacity or rows.shape[1] > width:
+            self.resize(max(last, capacity), max(width, rows.shape[1]), used=first)
+        self._rows[first:last, : rows.shape[1]] = rows
+        # A store once widened for a longer source may hold what an earlier node left there.
+        self._rows[first:last, rows.shape[1] :] = 0.0
+
+    def take(self, nodes: list[int], columns: int | None = None) -> Float[Tensor, "T C"]:
+        """A copy of these rows, cut to their first `columns`."""
+        return self._rows[index_tensor(nodes), :columns]
+
+    def keep(self, nodes: list[int]) -> None:
+        """Move these rows, in ascending order, to the front."""
+        self._rows[: len(nodes)] = self._rows[index_tensor(nodes)]
+
+    def resize(self, capacity: int, width: int | None = None, *, used: int) -> None:
+        """Make room for so many rows; the first `used` stay."""
+        width = self._rows.shape[1] if width is None else width
+        wider = torch.zeros(capacity, width, device=self._rows.device)
+        wider[:used, : self._rows.shape[1]] = self._rows[:used]
+        self._rows = wider
 
 
 class Trellis:
     """Nodes of a search tree that sentences join and leave at any time.
 
-    A node is one token of one hypothesis: its id, its log-probability, its attention row and its
-    parent. Hypotheses share the nodes of their common beginning, so nothing is copied when the beam
-    reorders. When the store is full, `collect` keeps only what the given nodes still lead back to:
-    the memory held is in proportion to the live hypotheses and not to the time the search has run.
+    A node is one token of one hypothesis: its id, its log-probability, its attention row, its
+    parent, and the decoder's state after it where an alignment head will need that. Hypotheses
+    share the nodes of their common beginning, so nothing is copied when the beam reorders. When the
+    store is full, `collect` keeps only what the given nodes still lead back to: the memory held is
+    in proportion to the live hypotheses and not to the time the search has run.
     """
 
     def __init__(self) -> None:
         self._parents: list[int] = []
         self._tokens: list[int] = []
         self._log_probs: list[float] = []
-        self._weights = torch.zeros(CAPACITY, 0)
+        self._weights = RowStore()
+        self._states = RowStore()
 
     def __len__(self) -> int:
         return len(self._parents)
 
     def fits(self, rows: int) -> bool:
         """Whether so many nodes can be added without collecting or growing."""
-        return len(self) + rows <= self._weights.shape[0]
+        return len(self) + rows <= self._weights.capacity
 
     def extend(
         self,
@@ -50,13 +93,15 @@ class Trellis:
         tokens: list[int],
         log_probs: list[float],
         weights: Float[Tensor, "R W"],
+        states: Float[Tensor, "R Z"] | None = None,
     ) -> list[int]:
-        """Add a node for each row, after their parents; gives the new nodes in row order."""
+        """Add a node for each row, after their parents; gives the new nodes in row order.
+
+        `states` are kept for those who will ask `path` for them, and may be left out otherwise.
+        """
         first, last = len(self), len(self) + len(parents)
-        self._reserve(last, weights)
-        self._weights[first:last, : weights.shape[1]] = weights
-        # A store once widened for a longer source may hold what an earlier node left there.
-        self._weights[first:last, weights.shape[1] :] = 0.0
+        self._weights.put(first, weights)
+        self._states.put(first, weights[:, :0] if states is None else states)
         self._parents.extend(parents)
         self._tokens.extend(tokens)
         self._log_probs.extend(log_probs)
@@ -68,7 +113,8 @@ class Trellis:
         return Path(
             tuple(self._tokens[index] for index in nodes),
             tuple(self._log_probs[index] for index in nodes),
-            self._weights[torch.tensor(nodes), :positions].cpu(),
+            self._weights.take(nodes, positions).cpu(),
+            self._states.take(nodes),
         )
 
     def ancestry(self, node: int) -> list[int]:
@@ -100,28 +146,17 @@ class Trellis:
         self._parents = [renamed[self._parents[old]] for old in order]
         self._tokens = [self._tokens[old] for old in order]
         self._log_probs = [self._log_probs[old] for old in order]
-        self._weights[: len(order)] = self._weights[index_tensor(order)]
+        self._weights.keep(order)
+        self._states.keep(order)
         return renamed
 
     def make_room(self, rows: int) -> None:
         """Let `rows` more nodes fit; doubles the store where more than half of it is in use."""
-        capacity, width = self._weights.shape
+        capacity = self._weights.capacity
         needed = 2 * (len(self) + rows)
         if needed > capacity:
-            self._resize(max(needed, 2 * capacity), width)
-
-    def _reserve(self, nodes: int, weights: Float[Tensor, "R W"]) -> None:
-        capacity, width = self._weights.shape
-        if len(self) == 0 and weights.device != self._weights.device:
-            self._weights = self._weights.to(weights.device)
-        if nodes > capacity or weights.shape[1] > width:
-            self._resize(max(nodes, capacity), max(width, weights.shape[1]))
-
-    def _resize(self, capacity: int, width: int) -> None:
-        wider = torch.zeros(capacity, width, device=self._weights.device)
-        used = self._weights[: len(self)]
-        wider[: len(self), : used.shape[1]] = used
-        self._weights = wider
+            for store in (self._weights, self._states):
+                store.resize(max(needed, 2 * capacity), used=len(self))
 
 
 def index_tensor(nodes: list[int]) -> Int[Tensor, " N"]:

@@ -196,3 +196,28 @@ def test_nothing_to_link_is_no_error():
 def test_predictions_without_gold_are_refused():
     with pytest.raises(ValueError, match="zip"):
         alignment_error_rate([[], []], [gold(set())])
+
+
+def test_a_head_row_that_chooses_eos_has_no_best_link():
+    weights = torch.tensor([[0.1, 0.2], [0.6, 0.1], [0.3, 0.4]])
+    eos = torch.tensor([0.7, 0.3, 0.3])
+    assert [link[:2] for link in links(weights, eos=eos)] == [(0, 1), (1, 2)]
+    assert [link[:2] for link in links(weights, 0.2, eos)] == [(1, 0), (0, 1), (0, 2), (1, 2)]
+
+
+@pytest.mark.parametrize(("kind", "linked"), [("attention", [(1, 0)]), ("head", [])])
+def test_only_a_head_links_a_token_to_nothing(kind, linked):
+    weights = torch.tensor([[0.1, 0.2, 0.7]])
+    both = [Token("a", 0, 1), Token("b", 2, 3)]
+    alignment = piece_alignment(weights, both, both[:1], kind)
+    assert [link[:2] for link in alignment.links()] == linked
+
+
+def test_links_start_at_the_alignments_own_threshold_unless_told_otherwise():
+    weights = torch.tensor([[0.3, 0.5, 0.2]])
+    both = [Token("a", 0, 1), Token("b", 2, 3)]
+    alignment = piece_alignment(weights, both, both[:1], "head", threshold=0.25)
+    assert [link.source for link in alignment.links()] == [0, 1]
+    assert [link.source for link in alignment.links(0.4)] == [1]
+    groups = [WordPieces(both[0], (0,), (0,)), WordPieces(both[1], (1,), (1,))]
+    assert word_alignment(alignment, groups, groups[:1]).threshold == 0.25

@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from sentencepiece import SentencePieceTrainer
 
+from model.alignment_head import AlignmentHead, HeadConfig
 from model.batch import pad_sentences
 from model.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from model.config import ModelConfig
@@ -456,3 +457,67 @@ def test_a_tokenizer_is_not_parsed_before_its_digest_is_known(folder, monkeypatc
     (folder / "source.spm").write_bytes(bytes(100))
     assert "source.spm: size: " in error_of(folder)
     assert parsed == []
+
+
+@pytest.fixture
+def headed(tmp_path, joint_tokenizer):
+    """A checkpoint whose model has an alignment head."""
+    model = tiny_model(joint_tokenizer.size)
+    head = AlignmentHead(model.config, units=7)
+    folder = tmp_path / "headed"
+    save(folder, joint_tokenizer, model, alignment_head=head, threshold=0.375)
+    return folder, model, head
+
+
+def test_a_head_comes_back_with_its_threshold(headed):
+    folder, _, head = headed
+    checkpoint = load_checkpoint(folder)
+    assert checkpoint.manifest.alignment_head == HeadConfig(units=7, threshold=0.375)
+    assert not checkpoint.alignment_head.training
+    saved = head.state_dict()
+    for name, weight in checkpoint.alignment_head.state_dict().items():
+        torch.testing.assert_close(weight, saved[name], rtol=0, atol=0)
+
+
+def test_a_head_leaves_the_translator_file_as_it_is(headed, tmp_path, joint_tokenizer):
+    folder, model, _ = headed
+    save(tmp_path / "plain", joint_tokenizer, model)
+    plain, with_head = (load_checkpoint(one).manifest.files for one in (tmp_path / "plain", folder))
+    assert plain["model.safetensors"] == with_head["model.safetensors"]
+    assert "alignment_head.safetensors" not in plain
+
+
+def test_a_model_without_head_says_nothing_of_it(folder):
+    assert "alignment_head" not in json.loads((folder / "manifest.json").read_text())
+    assert load_checkpoint(folder).alignment_head is None
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (lambda v: v["alignment_head"].update(units=8), "alignment_head.safetensors"),
+        (lambda v: v["alignment_head"].update(units=0), r"alignment_head\.units is 0"),
+        (lambda v: v["alignment_head"].update(threshold=2.0), r"alignment_head\.threshold is 2.0"),
+        (lambda v: v["alignment_head"].update(threshold="high"), r"alignment_head\.threshold: is"),
+        (lambda v: v["alignment_head"].pop("units"), r"alignment_head\.units: missing"),
+        (lambda v: v["alignment_head"].update(depth=2), r"alignment_head\.depth: unknown"),
+        (lambda v: v.update(alignment_head=None), "alignment_head: is None"),
+        (lambda v: v["files"].pop("alignment_head.safetensors"), "not among files"),
+    ],
+)
+def test_a_head_that_does_not_fit_is_named(headed, edit, message):
+    folder, _, _ = headed
+    edit_manifest(folder, edit)
+    with pytest.raises(CheckpointError, match=message):
+        load_checkpoint(folder)
+
+
+def test_a_network_without_attention_has_no_head(headed):
+    folder, _, _ = headed
+    gone = ("attention.query.weight", "attention.query.bias", "attention.key.weight")
+    edit_manifest(folder, lambda values: values["config"].update(attention="none"))
+    edit_weights(
+        folder,
+        lambda w: [w.pop(f"decoder.{name}") for name in (*gone, "attention.energy.weight")],
+    )
+    assert "without attention" in error_of(folder)
