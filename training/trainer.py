@@ -121,7 +121,7 @@ class Trainer:
         while not self.finished:
             batches = self.plan.indices(self.position.epoch)
             for rows in batches[self.position.batch :]:
-                update = self._update(self.plan.batch(rows).to(self._placement.device))
+                update = self.learn(self.plan.batch(rows).to(self._placement.device))
                 self._move_on(len(batches))
                 yield update
                 if self.finished:
@@ -134,7 +134,8 @@ class Trainer:
             self.position.epoch += 1
             self.position.batch = 0
 
-    def _update(self, batch: TrainingBatch) -> Update:
+    def learn(self, batch: TrainingBatch) -> Update:
+        """One update from one batch; `position` does not move."""
         started = time.perf_counter()
         rate = learning_rate(self.position.step, self.total_steps, self._settings)
         for group in self.optimizer.param_groups:
