@@ -16,9 +16,11 @@ PUBLIC_PATHS = frozenset(
 
 REQUIRED_SCOPES: Mapping[str, Scope] = {
     "POST /v1/translate": "translate",
+    "POST /v1/align": "translate",
     "GET /v1/translations": "records:read",
     "DELETE /v1/translations": "records:delete",
     "GET /v1/translations/{id}": "records:read",
+    "GET /v1/translations/{id}/alignment": "records:read",
     "DELETE /v1/translations/{id}": "records:delete",
     "GET /v1/models": "models:read",
     "GET /v1/languages": "models:read",

@@ -61,6 +61,7 @@ PROBLEMS: Mapping[str, Problem] = {
     "limit_exceeded": Problem(422, "An option is above its limit"),
     "unknown_model": Problem(422, "There is no such model"),
     "unknown_language_pair": Problem(422, "No model translates this pair of languages"),
+    "one_text_needed": Problem(422, "This form holds one text"),
     "one_segment_needed": Problem(422, "This form holds one segment at one level"),
     "model_unusable": Problem(422, "This checkpoint cannot be used"),
     "alignment_unavailable": Problem(422, "This model has no alignment of this kind"),

@@ -1,5 +1,8 @@
 """The limits of an operator on a request, checked before any work is done for it."""
 
+from collections.abc import Iterator, Mapping, Sequence
+
+from app.align_schemas import AlignRequest
 from app.errors import FieldError, InvalidInputError
 from app.schemas import LimitsReply, TranslateRequest
 from app.settings import Settings
@@ -7,26 +10,40 @@ from app.settings import Settings
 
 def check_limits(request: TranslateRequest, settings: Settings) -> None:
     """Refuse what is above a limit; raises `InvalidInputError` with every field that is."""
-    errors = [*_text_errors(request, settings), *_decoding_errors(request, settings)]
+    errors = [
+        *_text_errors({"/text": request.texts}, {"/text": request.text_pointers}, settings),
+        *_decoding_errors(request, settings),
+    ]
     if errors:
         raise InvalidInputError.of(errors[:20])
 
 
-def _text_errors(request: TranslateRequest, settings: Settings) -> list[FieldError]:
-    texts = request.texts
-    if len(texts) > settings.max_texts:
-        message = f"A request may have {settings.max_texts} texts; this one has {len(texts)}."
-        return [FieldError("/text", "too_many_texts", message)]
-    return [
-        FieldError(
-            pointer,
-            "text_too_long",
-            f"A text may have {settings.max_text_characters} characters; "
-            f"this one has {len(text)}. Send it in parts.",
-        )
-        for pointer, text in zip(request.text_pointers, texts, strict=True)
-        if len(text) > settings.max_text_characters
-    ]
+def check_pair_limits(request: AlignRequest, settings: Settings) -> None:
+    """The same for pairs: both sides count."""
+    texts = {"/source": request.sources, "/target": request.targets}
+    pointers = {"/source": request.pointers("source"), "/target": request.pointers("target")}
+    errors = list(_text_errors(texts, pointers, settings))
+    if errors:
+        raise InvalidInputError.of(errors[:20])
+
+
+def _text_errors(
+    texts: Mapping[str, Sequence[str]], pointers: Mapping[str, Sequence[str]], settings: Settings
+) -> Iterator[FieldError]:
+    """What is wrong with the texts of each field."""
+    for field, of_field in texts.items():
+        if len(of_field) > settings.max_texts:
+            message = f"A request may have {settings.max_texts} texts; this has {len(of_field)}."
+            yield FieldError(field, "too_many_texts", message)
+            continue
+        for pointer, text in zip(pointers[field], of_field, strict=True):
+            if len(text) > settings.max_text_characters:
+                yield FieldError(
+                    pointer,
+                    "text_too_long",
+                    f"A text may have {settings.max_text_characters} characters; "
+                    f"this one has {len(text)}. Send it in parts.",
+                )
 
 
 def _decoding_errors(request: TranslateRequest, settings: Settings) -> list[FieldError]:

@@ -9,6 +9,7 @@ from fastapi.openapi.utils import get_openapi
 from fastapi_offline import FastAPIOffline
 
 from app import __version__
+from app.alignment_routes import alignments
 from app.archive import Archive
 from app.authorisation import PUBLIC_PATHS
 from app.boundary import Boundary
@@ -90,6 +91,7 @@ def create_app(
     app.add_middleware(Boundary, settings=settings, metrics=metrics, lifecycle=lifecycle)
     app.include_router(api)
     app.include_router(translations)
+    app.include_router(alignments)
     app.include_router(health)
     serve_page(app)
     install_problem_handlers(app)

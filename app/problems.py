@@ -53,6 +53,7 @@ _OUR_TYPES = frozenset(
         "text_type",
         "level_type",
         "store_type",
+        "pairs_differ",
     }
 )
 """Types of `app/schemas.py`, whose messages are ours and quote nothing."""

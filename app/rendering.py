@@ -1,7 +1,9 @@
 """From translations to response bodies: spans in the caller's unit, weights in the asked form."""
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 
+from app.align_schemas import AlignReply, AlignRequest, PairReply
 from app.errors import MatrixTooLargeError
 from app.formats.aligned import AlignedSegment, AlignedText
 from app.formats.json_document import LOG_PROB_DECIMALS, alignment_reply
@@ -62,6 +64,24 @@ def render(
     )
 
 
+def render_pairs(
+    pairs: Translations, model: LoadedModel, request: AlignRequest, max_cells: int
+) -> AlignReply:
+    """The response to `request`; raises MatrixTooLargeError above `max_cells` dense weights."""
+    kind: AlignmentKind | None = "attention" if model.has_attention else None
+    renderer = _Renderer(request, model, kind)
+    check_cells(pairs, request.alignment if kind else None, max_cells)
+    return AlignReply(
+        model=ModelIdentity(name=model.name, digest=model.checkpoint.digest),
+        pairs=[renderer.pair(forced) for [forced] in pairs.texts],
+        usage=Usage(
+            characters=sum(len(pair.source) + len(pair.text) for [pair] in pairs.texts),
+            source_tokens=pairs.source_tokens,
+            target_tokens=pairs.target_tokens,
+        ),
+    )
+
+
 def check_cells(translations: Translations, asked: AlignmentRequest | None, max_cells: int) -> None:
     """Refuse dense alignments that would be too large, before any of them is made."""
     if asked is None or asked.form != "dense":
@@ -80,7 +100,10 @@ class _Renderer:
     """Renders each hypothesis of one response in the same way."""
 
     def __init__(
-        self, request: TranslateRequest, model: LoadedModel, kind: AlignmentKind | None
+        self,
+        request: TranslateRequest | AlignRequest,
+        model: LoadedModel,
+        kind: AlignmentKind | None,
     ) -> None:
         self._model = model
         self._include = request.include
@@ -91,25 +114,41 @@ class _Renderer:
         self._encoding = encoding
 
     def hypothesis(self, translation: TextTranslation) -> HypothesisReply:
-        places = _Places(
-            offset_converter(translation.source, self._encoding),
-            offset_converter(translation.text, self._encoding),
-        )
         return HypothesisReply(
             text=translation.text,
             score=_rounded(translation.score),
             log_prob=_rounded(translation.log_prob),
             finish_reason=_finish_reason(translation.finished),
-            segments=[self._segment(sentence, places) for sentence in translation.sentences]
-            if self._include
-            else None,
+            segments=self._segments(translation),
             alignment=self._alignment(translation),
         )
+
+    def pair(self, forced: TextTranslation) -> PairReply:
+        pieces = sum(len(sentence.hypothesis.tokens) for sentence in forced.sentences)
+        return PairReply(
+            source_lang=self._model.source_language,
+            target_lang=self._model.target_language,
+            score=_rounded(forced.score),
+            log_prob=_rounded(forced.log_prob),
+            perplexity=_rounded(math.exp(-forced.log_prob / pieces)),
+            segments=self._segments(forced),
+            alignment=self._alignment(forced),
+        )
+
+    def _segments(self, translation: TextTranslation) -> list[SegmentReply] | None:
+        if not self._include:
+            return None
+        places = _Places(
+            offset_converter(translation.source, self._encoding),
+            offset_converter(translation.text, self._encoding),
+        )
+        return [self._segment(sentence, places) for sentence in translation.sentences]
 
     def _alignment(self, translation: TextTranslation) -> AlignmentReply | None:
         if self._asked is None or self._kind is None:
             return None
-        aligned = aligned_text(translation, self._model, self._kind, self._asked.levels)
+        languages = self._model.source_language, self._model.target_language
+        aligned = aligned_text(translation, languages, self._kind, self._asked.levels)
         return alignment_reply(aligned, self._asked)
 
     def _segment(self, sentence: SentenceTranslation, places: "_Places") -> SegmentReply:
@@ -129,14 +168,21 @@ class _Renderer:
 
 
 def aligned_text(
-    translation: TextTranslation, model: LoadedModel, kind: AlignmentKind, levels: Sequence[Level]
+    translation: TextTranslation,
+    languages: tuple[str, str],
+    kind: AlignmentKind,
+    levels: Sequence[Level],
+    segment: int | None = None,
 ) -> AlignedText:
-    """A translation with the alignments of its sentences, ready for any of `app/formats`."""
+    """A translation with the alignments of its sentences, ready for any of `app/formats`.
+
+    `languages` are that of the source and that of the target; `segment` picks one sentence.
+    """
     return AlignedText(
         source=translation.source,
         target=translation.text,
-        source_language=model.source_language,
-        target_language=model.target_language,
+        source_language=languages[0],
+        target_language=languages[1],
         kind=kind,
         segments=tuple(
             AlignedSegment(
@@ -145,6 +191,7 @@ def aligned_text(
                 log_probs=tuple(sentence.log_probs(level)),
             )
             for index, sentence in enumerate(translation.sentences)
+            if segment in (None, index)
             for level in levels
         ),
     )

@@ -8,14 +8,18 @@ from dataclasses import dataclass
 
 import torch
 
+from app.align_schemas import AlignRequest
+from app.aligner import Aligner, Pair
 from app.catalog import Catalog, MakeNetwork, fast_network, make_networks
 from app.errors import FieldError, InvalidInputError, NotReadyError
-from app.formats.aligned import AlignedText
+from app.form_writer import FormWriter
+from app.formats.aligned import AlignedText, FormatOptions
+from app.formats.table import Format
 from app.lifecycle import Lifecycle
-from app.limits import check_limits
+from app.limits import check_limits, check_pair_limits
 from app.metrics import Metrics
 from app.models import LoadedModel, LoadedModels
-from app.rendering import aligned_text, render
+from app.rendering import aligned_text, render, render_pairs
 from app.request_log import Facts
 from app.schemas import AlignmentRequest, RecordReply, TranslateRequest
 from app.settings import Settings
@@ -44,6 +48,19 @@ class TranslateAnswer:
         return self.translations.source_tokens + self.translations.target_tokens
 
 
+@dataclass(frozen=True, slots=True)
+class AlignAnswer:
+    """A response body in the form that was asked for, and what its headers say."""
+
+    content: bytes
+    model: str
+    tokens: int
+    """Pieces that were read, of both sides."""
+    timings: Mapping[str, float]
+    """Milliseconds of each stage."""
+    facts: Facts
+
+
 class Service:
     """The models with what brings requests to them.
 
@@ -68,6 +85,8 @@ class Service:
         )
         self.catalog = Catalog(models, self._supervisor, self.metrics)
         self._translator = Translator(self._supervisor, settings)
+        self._aligner = Aligner(self._supervisor, settings)
+        self.forms = FormWriter(settings)
         self.metrics.ready.set_function(lambda: float(self.reason_not_ready() is None))
 
     @property
@@ -83,6 +102,7 @@ class Service:
 
     async def stop(self) -> None:
         """Stop the worker thread; requests that still wait are refused."""
+        self.forms.close()
         await self._supervisor.stop()
 
     def check_ready(self) -> None:
@@ -143,9 +163,65 @@ class Service:
         async with self._translations(request) as (model, translations):
             asked = request.alignment or AlignmentRequest()
             levels = asked.levels if model.has_attention else []
+            languages = model.source_language, model.target_language
             return [
-                aligned_text(best, model, "attention", levels) for best, *_ in translations.texts
+                aligned_text(best, languages, "attention", levels)
+                for best, *_ in translations.texts
             ]
+
+    async def align_pairs(
+        self, request: AlignRequest, form: Format, options: FormatOptions
+    ) -> AlignAnswer:
+        """Align what is there already; only JSON holds several pairs, and scores beside weights.
+
+        Raises a ServiceError for everything that stands against it.
+        """
+        deadline = time.monotonic() + self._seconds(request)
+        check_pair_limits(request, self.settings)
+        characters = sum(map(len, [*request.sources, *request.targets]))
+        with (
+            self.catalog.use(request.model, request.source_lang, request.target_lang) as model,
+            self._supervisor.scheduler.reserve(characters),
+        ):
+            check_alignment(request, model)
+            pairs = await self._aligner.align(model, _pairs(request), deadline, split=request.split)
+            began = time.monotonic()
+            if form.name == "json":
+                cells = self.settings.max_matrix_cells
+                content = await asyncio.to_thread(
+                    lambda: render_pairs(pairs, model, request, cells).model_dump_json().encode()
+                )
+            else:
+                content = await self._write_pair(model, pairs, form, options, deadline)
+        return AlignAnswer(
+            content,
+            model=model.identity,
+            tokens=pairs.source_tokens + pairs.target_tokens,
+            timings={**pairs.timings, "render": 1000 * (time.monotonic() - began)},
+            facts={
+                "model": model.identity,
+                "texts": len(request.sources),
+                "characters": characters,
+                "source_tokens": pairs.source_tokens,
+                "target_tokens": pairs.target_tokens,
+            },
+        )
+
+    async def _write_pair(
+        self,
+        model: LoadedModel,
+        pairs: Translations,
+        form: Format,
+        options: FormatOptions,
+        deadline: float,
+    ) -> bytes:
+        if not model.has_attention:
+            raise no_alignment()
+        [[pair]] = pairs.texts
+        languages = model.source_language, model.target_language
+        levels = options.alignment.levels
+        aligned = await asyncio.to_thread(aligned_text, pair, languages, "attention", levels)
+        return await self.forms.write(aligned, form, options, deadline)
 
     @asynccontextmanager
     async def _translations(
@@ -164,7 +240,7 @@ class Service:
             options = search_options(request)
             yield model, await self._translator.translate(model, texts, options, deadline)
 
-    def _seconds(self, request: TranslateRequest) -> float:
+    def _seconds(self, request: TranslateRequest | AlignRequest) -> float:
         most = self.settings.deadline_seconds
         return most if request.deadline_ms is None else min(most, request.deadline_ms / 1000)
 
@@ -174,9 +250,20 @@ def search_options(request: TranslateRequest) -> SearchOptions:
     return SearchOptions(**request.decoding.model_dump())
 
 
-def check_alignment(request: TranslateRequest, model: LoadedModel) -> None:
+def _pairs(request: AlignRequest) -> list[Pair]:
+    sides = zip(request.sources, request.targets, strict=True)
+    places = zip(request.pointers("source"), request.pointers("target"), strict=True)
+    return [Pair(*texts, *pointers) for texts, pointers in zip(sides, places, strict=True)]
+
+
+def check_alignment(request: TranslateRequest | AlignRequest, model: LoadedModel) -> None:
     """Refuse an alignment that was asked for by name and that the model does not have."""
     asked = request.alignment is not None and "alignment" in request.model_fields_set
     if asked and not model.has_attention:
-        message = "This model has no attention, so there is no alignment; leave `alignment` out."
-        raise InvalidInputError.of([FieldError("/alignment", "alignment_unavailable", message)])
+        raise no_alignment()
+
+
+def no_alignment() -> InvalidInputError:
+    """The error for an alignment of a model without attention."""
+    message = "This model has no attention, so there is no alignment; leave `alignment` out."
+    return InvalidInputError.of([FieldError("/alignment", "alignment_unavailable", message)])

@@ -33,6 +33,8 @@ class Format:
     """Text is UTF-8, and its content type says so."""
     is_dense: bool = True
     """True where it holds every weight, however small."""
+    is_drawn: bool = False
+    """True where a picture is drawn for it, which takes long."""
     other_ending: str | None = None
 
     @property
@@ -58,9 +60,9 @@ FORMATS = (
     Format("tsv", "text/tab-separated-values", tab_separated),
     Format("pharaoh", "text/vnd.pharaoh", pharaoh, is_dense=False),
     Format("proj", "text/vnd.azure-proj", azure_proj, is_dense=False),
-    Format("html", "text/html", interactive_html),
-    Format("svg", "image/svg+xml", svg, is_text=False),
-    Format("png", "image/png", png, is_text=False),
+    Format("html", "text/html", interactive_html, is_drawn=True),
+    Format("svg", "image/svg+xml", svg, is_text=False, is_drawn=True),
+    Format("png", "image/png", png, is_text=False, is_drawn=True),
     Format("npy", "application/x-npy", npy, is_text=False),
     Format("npz", "application/x-npz", npz, is_text=False),
 )

@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from app.align_schemas import AlignRequest
 from app.errors import PROBLEMS
+from app.form_query import AlignmentQuery
 from app.main import create_app
 from app.schemas import AlignmentRequest, DecodingRequest, TranslateRequest
 from app.settings import Settings
@@ -38,6 +40,8 @@ def test_every_address_is_documented(tiny_models):
         *(name for name in TranslateRequest.model_fields if name != "decoding"),
         *(f"decoding.{name}" for name in DecodingRequest.model_fields),
         *(f"alignment.{name}" for name in AlignmentRequest.model_fields),
+        *AlignRequest.model_fields,
+        *AlignmentQuery.model_fields,
     ],
 )
 def test_every_request_field_is_documented(field):

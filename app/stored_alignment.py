@@ -1,0 +1,39 @@
+"""The alignment of a stored translation, made again from what its record keeps."""
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+from app.errors import FieldError, InvalidInputError
+from app.form_query import AlignmentQuery
+from app.formats.aligned import AlignedText
+from app.rendering import aligned_text
+from app.storage.record import Record
+from app.stored_translation import restore
+
+T = TypeVar("T")
+
+
+def stored_alignment(record: Record, asked: AlignmentQuery) -> AlignedText:
+    """What `asked` names of `record`; raises InvalidInputError where that has no such part."""
+    texts = restore(record)
+    if asked.text is None and len(texts) != 1:
+        message = f"This translation has {len(texts)} texts: name one, from 0 to {len(texts) - 1}."
+        raise InvalidInputError.of([FieldError("/text", "one_text_needed", message)])
+    hypotheses = _part(texts, asked.text or 0, "text")
+    translation = _part(hypotheses, asked.hypothesis, "hypothesis")
+    if asked.segment is not None:
+        _part(translation.sentences, asked.segment, "segment")
+    weights = [sentence.hypothesis.weights for sentence in translation.sentences]
+    if asked.kind == "head" or any(matrix.shape[1] == 0 for matrix in weights):
+        message = f"No alignment of the kind `{asked.kind}` was stored with this translation."
+        raise InvalidInputError.of([FieldError("/kind", "alignment_unavailable", message)])
+    languages = record.source_lang, record.target_lang
+    levels = asked.alignment.levels
+    return aligned_text(translation, languages, asked.kind, levels, asked.segment)
+
+
+def _part(parts: Sequence[T], index: int, name: str) -> T:
+    if index >= len(parts):
+        message = f"There is no {name} {index}: it has {len(parts)}, counted from 0."
+        raise InvalidInputError.of([FieldError(f"/{name}", "validation_failed", message)])
+    return parts[index]
