@@ -13,7 +13,7 @@ import typer
 from pydantic import ValidationError
 from rich.console import Console
 
-from app.catalog import fast_network, warm_up
+from app.catalog import fast_network
 from app.errors import ServiceError
 from app.exposure import ExposureError, check_exposure
 from app.formats.aligned import AlignedText, FormatOptions, Theme
@@ -27,6 +27,7 @@ from app.server import Process, bind
 from app.service import Service
 from app.settings import Settings, SettingsError, load_settings
 from app.storage.faults import StorageStartupError
+from app.warm_up import warm_up
 from model.hypothesis import SearchOptions
 
 CANNOT_START = 1

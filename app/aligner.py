@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from app.admission import Load, Reservation
 from app.errors import FieldError, InvalidInputError
 from app.models import LoadedModel
 from app.segments import SourceSentence, read_sentences
@@ -52,13 +53,12 @@ class Aligner:
         self._settings = settings
 
     async def align(
-        self, model: LoadedModel, pairs: Sequence[Pair], deadline: float, *, split: bool
+        self, model: LoadedModel, pairs: Sequence[Pair], place: Reservation, *, split: bool
     ) -> Translations:
         """Every pair as if its target were the only translation that the model found.
 
-        All sentences run side by side with those that are being translated. `deadline` is a time of
-        `time.monotonic`. Raises InvalidInputError for a side of too many pieces, and whatever
-        `Scheduler.submit` raises.
+        All sentences run side by side with those that are being translated. Raises
+        InvalidInputError for a side of too many pieces, and whatever `Scheduler.submit` raises.
         """
         began = time.monotonic()
         read = await asyncio.to_thread(self._read, model, pairs, split)
@@ -66,8 +66,11 @@ class Aligner:
             _search_request(model, sentence) for sentences in read for sentence in sentences
         ]
         read_at = time.monotonic()
-        scheduler = self._supervisor.scheduler
-        found = iter(await scheduler.submit(model.identity, requests, deadline))
+        place.read(Load(len(requests), sum(len(request.source) for request in requests)))
+        submitted = self._supervisor.scheduler.submit(
+            model.identity, requests, place.deadline, caller=place.caller, lane=place.lane
+        )
+        found = iter(await submitted)
         return Translations(
             [
                 [_placed(pair, sentences, [next(found)[0] for _ in sentences])]

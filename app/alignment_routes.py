@@ -64,7 +64,7 @@ async def align(
         )
         raise InvalidInputError.of([FieldError("/source", "one_text_needed", message)])
     options = query.options(body.alignment or AlignmentRequest())
-    answer = await service.align_pairs(body, form, options)
+    answer = await service.align_pairs(body, form, options, caller.identity)
     request.state.facts.update(answer.facts)
     gate: Gate = request.app.state.gate
     await gate.charge(caller, answer.tokens)

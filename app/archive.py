@@ -78,7 +78,7 @@ class Archive:
             receipt = RecordReply(
                 id=record_id, created_at=rfc3339(created_at), expires_at=rfc3339(expires_at)
             )
-        answer = await self._service.translate(request, receipt)
+        answer = await self._service.translate(request, receipt, caller.identity)
         await self._gate.charge(caller, answer.tokens)
         if record_id is None:
             return _answer(answer, answer.content, None)

@@ -11,18 +11,13 @@ from collections.abc import Callable, Iterator
 
 from app.errors import ServiceError
 from app.metrics import Metrics
-from app.models import LoadedModel, LoadedModels, StartupError
+from app.models import LoadedModel, LoadedModels
+from app.pace import Pace
 from app.supervisor import Network, Supervisor
-from model.batch import pad_sentences
+from app.warm_up import warm_up
 from model.fast_seq2seq import FastSeq2Seq
-from model.hypothesis import SearchOptions
-from model.search import SearchError, beam_search
 
 MakeNetwork = Callable[[LoadedModel], Network]
-
-WARM_UP_ROWS = (1, 8, 64)
-"""Batches of a warm-up: kernels are chosen, and their buffers made, by the number of rows."""
-WARM_UP_PIECES = 12
 
 
 def fast_network(model: LoadedModel) -> Network:
@@ -30,28 +25,13 @@ def fast_network(model: LoadedModel) -> Network:
     return FastSeq2Seq(model.checkpoint.model)
 
 
-def warm_up(model: LoadedModel, network: Network) -> None:
-    """Translate a nonsense sentence, so that no caller pays for what only the first one does.
-
-    Raises:
-        StartupError: the network gives no finite probability, or cannot be run at all.
-    """
-    eos = model.checkpoint.source_tokenizer.eos_id
-    pieces = [index % network.config.source_vocabulary_size for index in range(WARM_UP_PIECES)]
-    options = SearchOptions(beam_size=1, max_length=3)
-    try:
-        for rows in WARM_UP_ROWS:
-            batch = pad_sentences([[*pieces, eos]] * rows, network.config.pad_id)
-            beam_search(network, batch, options)
-    except (SearchError, RuntimeError, IndexError) as error:
-        raise StartupError(f"the model {model.name} does not run: {error}") from error
-
-
-def make_networks(models: LoadedModels, make: MakeNetwork) -> dict[str, Network]:
+def make_networks(
+    models: LoadedModels, make: MakeNetwork, pace: Pace, max_rows: int
+) -> dict[str, Network]:
     """A network for each model, warm, keyed by the identity of its model."""
     networks = {model.identity: make(model) for model in models}
     for model in models:
-        warm_up(model, networks[model.identity])
+        warm_up(model, networks[model.identity], pace, max_rows)
     return networks
 
 
@@ -87,6 +67,10 @@ class Catalog:
         finally:
             self._users[model.identity] -= 1
             self._forget_unused()
+
+    def warm_up(self, model: LoadedModel, network: Network) -> None:
+        """Prepare what is going to be installed; any thread may. Raises StartupError."""
+        warm_up(model, network, self._supervisor.pace, self._supervisor.max_rows)
 
     def previous(self, name: str) -> LoadedModel | None:
         """The model that a rollback of `name` would bring back."""

@@ -203,14 +203,19 @@ class StorageFullError(RetryableError):
 
 
 class OverloadedError(RetryableError):
-    """As many requests as the service takes are running or waiting."""
+    """As many requests as the service takes are running or waiting.
 
-    def __init__(self, most_seconds: int) -> None:
+    `wait_seconds` is how long the queue needs by now; callers are spread over what follows.
+    """
+
+    def __init__(self, most_seconds: int, wait_seconds: float = 0.0) -> None:
         super().__init__(
             "overloaded",
             "As many requests as this service takes are running or waiting. Try again later.",
             most_seconds,
         )
+        spread = int(self.headers["Retry-After"])
+        self.headers["Retry-After"] = str(int(wait_seconds) + spread)
 
 
 class NotReadyError(RetryableError):

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from app.catalog import Catalog, MakeNetwork, NothingToRollBackError, warm_up
+from app.catalog import Catalog, MakeNetwork, NothingToRollBackError
 from app.errors import InvalidInputError, ServiceError
 from app.metrics import Metrics
 from app.models import LoadedModel, StartupError, digest_in, load_model, named_checkpoints
@@ -137,7 +137,7 @@ class Reloader:
     def _load(self, folder: Path) -> tuple[LoadedModel, Network]:
         model = load_model(folder)
         network = self._make_network(model)
-        warm_up(model, network)
+        self._catalog.warm_up(model, network)
         return model, network
 
     def _done(self, model: LoadedModel, result: Result) -> Change:

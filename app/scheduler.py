@@ -1,8 +1,8 @@
 """Brings the sentences of all callers into the engines: one worker thread, no polling.
 
-The event loop's side counts requests in (`reserve`) and hands sentences over (`submit`). The
-worker's side admits them, steps the engines and hands results back. The two share the list of
-waiting jobs, under one lock, and the flag `abandoned` of a job.
+The event loop's side hands sentences over (`submit`) and gives them up. The worker's side lets them
+join between two steps (`app/joining.py`), steps the engines and hands back what comes of each. The
+two share the queue of those that wait, under one lock, and the flag `abandoned` of a job.
 """
 
 import asyncio
@@ -10,41 +10,46 @@ import contextlib
 import logging
 import threading
 import time
-from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import count
 
-from app.engine import Engine, Job, Outcome
-from app.errors import (
-    DeadlineError,
-    InferenceError,
-    ModelUnavailableError,
-    NotReadyError,
-    OverloadedError,
-    ServiceError,
-)
+from app.admission import Backlog
+from app.engine import Engine, Job, Outcome, SentenceStep, StepObserver, row_steps
+from app.errors import DeadlineError, ModelUnavailableError, NotReadyError, ServiceError
+from app.joining import is_gone, mini_batches, take
+from app.lanes import FairQueue, Lane, Place
 from app.metrics import Metrics
+from app.pace import Pace
 from app.settings import Settings
 from model.hypothesis import Hypothesis
 from model.search import SearchRequest
 
 log = logging.getLogger(__name__)
 
+SentenceObserver = Callable[[int, SentenceStep], None]
+"""Takes the place of a sentence among those submitted together, and how far it is."""
+
 
 class Scheduler:
     """Owns the worker thread; every method but the private ones belongs to the event loop."""
 
     def __init__(
-        self, engines: Mapping[str, Engine], settings: Settings, metrics: Metrics | None = None
+        self,
+        engines: Mapping[str, Engine],
+        settings: Settings,
+        metrics: Metrics | None = None,
+        pace: Pace | None = None,
+        backlog: Backlog | None = None,
     ) -> None:
         self._engines = dict(engines)
         self._settings = settings
         self._metrics = metrics or Metrics()
+        self._pace = pace or Pace()
+        self._backlog = backlog or Backlog()
         self._live: set[Job] = set()
-        self._requests = 0
-        self._characters = 0
+        self._numbers = count()
         self._changed = threading.Condition()
-        self._waiting: deque[Job] = deque()
-        self._suspects: deque[Job] = deque()
+        self._waiting: FairQueue[Job] = FairQueue()
         self._stopping = False
         self._beat: float | None = None
         """When the worker last began something that ends; None while it sleeps."""
@@ -94,7 +99,7 @@ class Scheduler:
         """
         with self._changed:
             self._stopping = True
-            self._waiting.clear()
+            self._begun(self._waiting.clear())
             self._changed.notify()
         self._answer_all(self._unavailable())
 
@@ -103,36 +108,20 @@ class Scheduler:
             if not job.future.done():
                 job.future.set_exception(error)
 
-    @contextlib.contextmanager
-    def reserve(self, characters: int) -> Iterator[None]:
-        """Hold a place for one request of so many characters, before any work is done for it.
-
-        Checking and taking are one step, since only the event loop's thread does either. A service
-        with nothing to do takes a request of any size.
-
-        Raises:
-            OverloadedError: as many requests or characters as allowed are in.
-        """
-        full = (
-            self._requests >= self._settings.max_pending_requests
-            or self._characters + characters > self._settings.max_pending_characters
-        )
-        if full and self._requests > 0:
-            raise OverloadedError(self._settings.retry_after_seconds)
-        self._requests += 1
-        self._characters += characters
-        try:
-            yield
-        finally:
-            self._requests -= 1
-            self._characters -= characters
-
     async def submit(
-        self, model: str, requests: Sequence[SearchRequest], deadline: float
+        self,
+        model: str,
+        requests: Sequence[SearchRequest],
+        deadline: float,
+        *,
+        caller: str = "",
+        lane: Lane = "interactive",
+        on_step: SentenceObserver | None = None,
     ) -> list[list[Hypothesis]]:
         """Translate sentences with one model; n-best lists in the order of the sentences.
 
-        `deadline` is a time of `time.monotonic`.
+        `deadline` is a time of `time.monotonic`. `on_step` is called on the event loop after each
+        step of a sentence with `stream`, for the last time before this returns.
 
         Raises:
             DeadlineError: not all were done in time; the others are dropped at the next step.
@@ -140,28 +129,55 @@ class Scheduler:
             ModelUnavailableError: the worker got stuck or died.
             NotReadyError: the service is stopping.
         """
+        place = Place(lane, caller, next(self._numbers))
         loop = asyncio.get_running_loop()
-        jobs = [Job(model, request, loop.create_future()) for request in requests]
+        jobs = [
+            Job(
+                model,
+                request,
+                loop.create_future(),
+                deadline,
+                place,
+                self._pace.work(model, row_steps(request)),
+                _observer(on_step, index),
+            )
+            for index, request in enumerate(requests)
+        ]
         self._hand_over(jobs)
         self._live.update(jobs)
         try:
+            # The worker keeps deadlines too; this is for one that is stuck in a step.
             async with asyncio.timeout(deadline - time.monotonic()):
                 return await asyncio.gather(*(job.future for job in jobs))
         except TimeoutError:
             raise DeadlineError from None
         finally:
-            for job in jobs:
-                job.abandoned = True
-                job.future.cancel()
-            self._live.difference_update(jobs)
+            self._give_up(place, jobs)
 
     def _hand_over(self, jobs: Sequence[Job]) -> None:
         with self._changed:
             if self._stopping or not self._worker.is_alive():
                 raise self._stopped()
-            self._waiting.extend(jobs)
+            for job in jobs:
+                self._waiting.push(job.place, job, job.work)
+                self._backlog.add(job.place.lane, job.place.caller, job.work)
             self._metrics.queue_sentences.set(len(self._waiting))
             self._changed.notify()
+
+    def _give_up(self, place: Place, jobs: Sequence[Job]) -> None:
+        """Nobody waits for these any more, whether they are done or not."""
+        for job in jobs:
+            job.abandoned = True
+            job.future.cancel()
+        with self._changed:
+            self._begun(self._waiting.drop(place))
+            self._metrics.queue_sentences.set(len(self._waiting))
+        self._live.difference_update(jobs)
+
+    def _begun(self, jobs: Iterable[Job]) -> None:
+        """These wait no longer."""
+        for job in jobs:
+            self._backlog.remove(job.place.lane, job.place.caller, job.work)
 
     # The worker's side.
 
@@ -169,12 +185,12 @@ class Scheduler:
         error: ServiceError = self._unavailable()
         try:
             while self._wait_for_work():
-                self._admit(self._next_jobs())
+                self._drop_gone()
+                self._join()
                 for model, engine in self._engines.items():
-                    engine.drop_abandoned()
                     if engine:
                         self._step(model, engine)
-                self._metrics.active_sentences.set(self._active)
+                self._metrics.active_sentences.set(sum(map(len, self._engines.values())))
             error = self._stopped()
         except Exception:
             log.exception("the decoding thread has ended")
@@ -187,88 +203,61 @@ class Scheduler:
         with self._changed:
             self._beat = None
             self._changed.wait_for(
-                lambda: self._stopping or self._waiting or self._suspects or self._active
+                lambda: self._stopping or len(self._waiting) or any(self._engines.values())
             )
             self._beat = time.monotonic()
             return not self._stopping
 
-    @property
-    def _active(self) -> int:
-        return sum(map(len, self._engines.values()))
-
-    def _next_jobs(self) -> list[Job]:
-        """The jobs that join now. A suspect runs alone, so that no other fails with it."""
-        if self._suspects:
-            return [self._suspects.popleft()] if self._active == 0 else []
-        jobs: list[Job] = []
-        room = self._settings.max_active_sentences - self._active
-        with self._changed:
-            while self._waiting and len(jobs) < room:
-                jobs.append(self._waiting.popleft())
-            self._metrics.queue_sentences.set(len(self._waiting))
+    def _drop_gone(self) -> None:
+        """Free the rows of those whom nobody waits for, before any more work is done for them."""
         now = time.monotonic()
+        for engine in self._engines.values():
+            self._deliver(engine.drop(now))
+
+    def _join(self) -> None:
+        """Let those whose turn it is into the tables."""
+        now = time.monotonic()
+        reserved = sum(engine.reserved_rows for engine in self._engines.values())
+        with self._changed:
+            jobs = take(self._waiting, self._settings.max_rows, reserved, now)
+            self._begun(jobs)
+            self._metrics.queue_sentences.set(len(self._waiting))
+        late = [job for job in jobs if is_gone(job, now)]
+        self._deliver([Outcome(job, DeadlineError()) for job in late])
         for job in jobs:
             self._metrics.queue_wait_seconds.observe(now - job.submitted)
-        return jobs
-
-    def _admit(self, jobs: Sequence[Job]) -> None:
-        for name, engine in self._engines.items():
-            own = [job for job in jobs if job.model == name and not job.abandoned]
-            if own:
-                self._admit_to(engine, own)
-
-    def _admit_to(self, engine: Engine, jobs: Sequence[Job]) -> None:
-        self._beat = time.monotonic()
-        try:
-            engine.admit(jobs)
-            self._fresh.extend(jobs)
-        except Exception:
-            if len(jobs) > 1:
-                for job in jobs:
-                    self._admit_to(engine, [job])
-            else:
-                log.exception("a sentence could not be encoded")
-                self._deliver(Outcome(jobs[0], InferenceError()))
+        for model, engine in self._engines.items():
+            own = [job for job in jobs if job.model == model and job not in late]
+            for batch in mini_batches(own):
+                self._beat = time.monotonic()
+                self._deliver(engine.admit(batch))
+            self._fresh.extend(own)
 
     def _step(self, model: str, engine: Engine) -> None:
         self._beat = began = time.monotonic()
         rows = engine.rows
-        try:
-            outcomes = engine.step()
-        except Exception:
-            log.exception("a decoding step failed")
-            self._isolate(engine.clear())
-        else:
-            self._measure_step(model, rows, began)
-            for outcome in outcomes:
-                self._deliver(outcome)
+        outcomes = engine.step()
+        self._measure_step(model, rows, time.monotonic() - began)
+        self._deliver(outcomes)
 
-    def _measure_step(self, model: str, rows: int, began: float) -> None:
-        now = time.monotonic()
-        self._metrics.step_seconds.labels(model).observe(now - began)
+    def _measure_step(self, model: str, rows: int, seconds: float) -> None:
+        self._pace.note(model, rows, seconds)
+        self._metrics.step_seconds.labels(model).observe(seconds)
         self._metrics.batch_rows.labels(model).observe(rows)
+        now = time.monotonic()
         for job in self._fresh:
             if job.model == model and not job.abandoned:
                 self._metrics.first_token_seconds.observe(now - job.submitted)
         self._fresh = [job for job in self._fresh if job.model != model]
 
-    def _isolate(self, jobs: Sequence[Job]) -> None:
-        """After a failed step: a single sentence is the cause; of several each gets a new try."""
-        self._fresh.clear()
-        if len(jobs) == 1:
-            self._deliver(Outcome(jobs[0], InferenceError()))
-        else:
-            self._suspects.extend(jobs)
-
     def _refuse_all(self, error: ServiceError) -> None:
         with self._changed:
             self._stopping = True
-            jobs = [*self._waiting, *self._suspects]
-            self._waiting.clear()
+            jobs = self._waiting.clear()
+            self._begun(jobs)
         for engine in self._engines.values():
-            jobs.extend(engine.clear())
-        for job in jobs:
-            self._deliver(Outcome(job, error))
+            jobs += engine.clear()
+        self._deliver([Outcome(job, error) for job in jobs])
 
     def _stopped(self) -> NotReadyError:
         return NotReadyError("The service is stopping.", self._settings.retry_after_seconds)
@@ -276,18 +265,35 @@ class Scheduler:
     def _unavailable(self) -> ModelUnavailableError:
         return ModelUnavailableError(self._settings.retry_after_seconds)
 
-    def _deliver(self, outcome: Outcome) -> None:
-        # The loop is closed already where a program ends without `stop`: nobody waits there.
-        with contextlib.suppress(RuntimeError):
-            loop = outcome.job.future.get_loop()
-            loop.call_soon_threadsafe(_resolve, outcome)
+    def _deliver(self, outcomes: Sequence[Outcome]) -> None:
+        """Hand over all that a step has brought, in one call, so that the loop wakes up once."""
+        wanted = [outcome for outcome in outcomes if not outcome.job.abandoned]
+        if wanted:
+            # The loop is closed already where a program ends without `stop`: nobody waits there.
+            with contextlib.suppress(RuntimeError):
+                wanted[0].job.future.get_loop().call_soon_threadsafe(_resolve, wanted)
 
 
-def _resolve(outcome: Outcome) -> None:
-    future = outcome.job.future
-    if future.done():
-        return
-    if isinstance(outcome.result, ServiceError):
-        future.set_exception(outcome.result)
-    else:
-        future.set_result(outcome.result)
+def _observer(on_step: SentenceObserver | None, index: int) -> StepObserver | None:
+    return None if on_step is None else lambda step: on_step(index, step)
+
+
+def _resolve(outcomes: Sequence[Outcome]) -> None:
+    for outcome in outcomes:
+        job, result = outcome.job, outcome.result
+        if job.future.done():
+            continue
+        match result:
+            case ServiceError():
+                job.future.set_exception(result)
+            case SentenceStep():
+                _observe(job, result)
+            case hypotheses:
+                best = hypotheses[0]
+                _observe(job, SentenceStep(best, len(best.tokens), is_last=True))
+                job.future.set_result(hypotheses)
+
+
+def _observe(job: Job, step: SentenceStep) -> None:
+    if job.on_step is not None:
+        job.on_step(step)

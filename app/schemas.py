@@ -20,6 +20,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from app.lanes import Lane
 from model.hypothesis import SearchOptions
 from model.offsets import OffsetEncoding
 
@@ -186,6 +187,9 @@ class TranslateRequest(RequestModel):
     """Seconds to keep it; may only shorten what the service grants."""
     deadline_ms: int | None = Field(default=None, ge=1, le=600_000)
     """Milliseconds that the caller will wait; may only shorten the deadline of the service."""
+    lane: Lane | None = None
+    """`interactive`: somebody waits; `bulk`: nobody does, and it gets what is left and a fifth of
+    the rest. By default by size."""
 
     @property
     def texts(self) -> list[str]:
@@ -397,8 +401,10 @@ class LimitsReply(ReplyModel):
     max_beam_size: int
     max_output_tokens: int
     max_matrix_cells: int
-    max_pending_requests: int
-    max_pending_characters: int
+    max_pending_sentences: int
+    max_pending_tokens: int
+    max_caller_share: float
+    max_wait_seconds: float
     deadline_seconds: float
     record_ttl_seconds: int
     max_record_bytes: int

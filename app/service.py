@@ -8,9 +8,11 @@ from dataclasses import dataclass
 
 import torch
 
+from app.admission import Admission
 from app.align_schemas import AlignRequest
 from app.aligner import Aligner, Pair
 from app.catalog import Catalog, MakeNetwork, fast_network, make_networks
+from app.door import LOCAL, Door
 from app.errors import FieldError, InvalidInputError, NotReadyError
 from app.form_writer import FormWriter
 from app.formats.aligned import AlignedText, FormatOptions
@@ -19,6 +21,7 @@ from app.lifecycle import Lifecycle
 from app.limits import check_limits, check_pair_limits
 from app.metrics import Metrics
 from app.models import LoadedModel, LoadedModels
+from app.pace import Pace
 from app.rendering import aligned_text, render, render_pairs
 from app.request_log import Facts
 from app.schemas import AlignmentRequest, RecordReply, TranslateRequest
@@ -80,14 +83,20 @@ class Service:
         self.settings = settings
         self.metrics = metrics or Metrics()
         self.lifecycle = lifecycle or Lifecycle()
-        self._supervisor = Supervisor(
-            make_networks(models, make_network), settings, self.metrics, self.lifecycle
-        )
+        pace = Pace()
+        networks = make_networks(models, make_network, pace, settings.max_rows)
+        self._supervisor = Supervisor(networks, settings, self.metrics, self.lifecycle, pace)
         self.catalog = Catalog(models, self._supervisor, self.metrics)
+        self._door = Door(self.catalog, self._supervisor, settings)
         self._translator = Translator(self._supervisor, settings)
         self._aligner = Aligner(self._supervisor, settings)
         self.forms = FormWriter(settings)
         self.metrics.ready.set_function(lambda: float(self.reason_not_ready() is None))
+
+    @property
+    def admission(self) -> Admission:
+        """Who is in, and who may come in."""
+        return self._supervisor.admission
 
     @property
     def models(self) -> LoadedModels:
@@ -122,13 +131,14 @@ class Service:
         return None
 
     async def translate(
-        self, request: TranslateRequest, receipt: RecordReply | None = None
+        self, request: TranslateRequest, receipt: RecordReply | None = None, caller: str = LOCAL
     ) -> TranslateAnswer:
         """Answer one request; raises a ServiceError for everything that stands against it.
 
-        `receipt` says in the answer under which id it is going to be stored.
+        `receipt` says in the answer under which id it is going to be stored. Each `caller` has an
+        equal share of the network.
         """
-        async with self._translations(request) as (model, translations):
+        async with self._translations(request, caller) as (model, translations):
             began = time.monotonic()
             content = await asyncio.to_thread(
                 lambda: render(
@@ -160,7 +170,7 @@ class Service:
 
         Without segments where the model has no attention. Raises what `translate` does.
         """
-        async with self._translations(request) as (model, translations):
+        async with self._translations(request, LOCAL) as (model, translations):
             asked = request.alignment or AlignmentRequest()
             levels = asked.levels if model.has_attention else []
             languages = model.source_language, model.target_language
@@ -170,21 +180,16 @@ class Service:
             ]
 
     async def align_pairs(
-        self, request: AlignRequest, form: Format, options: FormatOptions
+        self, request: AlignRequest, form: Format, options: FormatOptions, caller: str = LOCAL
     ) -> AlignAnswer:
         """Align what is there already; only JSON holds several pairs, and scores beside weights.
 
         Raises a ServiceError for everything that stands against it.
         """
-        deadline = time.monotonic() + self._seconds(request)
         check_pair_limits(request, self.settings)
-        characters = sum(map(len, [*request.sources, *request.targets]))
-        with (
-            self.catalog.use(request.model, request.source_lang, request.target_lang) as model,
-            self._supervisor.scheduler.reserve(characters),
-        ):
+        with self._door.enter(request, caller) as (model, place):
             check_alignment(request, model)
-            pairs = await self._aligner.align(model, _pairs(request), deadline, split=request.split)
+            pairs = await self._aligner.align(model, _pairs(request), place, split=request.split)
             began = time.monotonic()
             if form.name == "json":
                 cells = self.settings.max_matrix_cells
@@ -192,7 +197,7 @@ class Service:
                     lambda: render_pairs(pairs, model, request, cells).model_dump_json().encode()
                 )
             else:
-                content = await self._write_pair(model, pairs, form, options, deadline)
+                content = await self._write_pair(model, pairs, form, options, place.deadline)
         return AlignAnswer(
             content,
             model=model.identity,
@@ -201,7 +206,7 @@ class Service:
             facts={
                 "model": model.identity,
                 "texts": len(request.sources),
-                "characters": characters,
+                "characters": sum(map(len, [*request.sources, *request.targets])),
                 "source_tokens": pairs.source_tokens,
                 "target_tokens": pairs.target_tokens,
             },
@@ -225,24 +230,15 @@ class Service:
 
     @asynccontextmanager
     async def _translations(
-        self, request: TranslateRequest
+        self, request: TranslateRequest, caller: str
     ) -> AsyncIterator[tuple[LoadedModel, Translations]]:
         """Translate in the room of the service that the request takes up until it is answered."""
-        deadline = time.monotonic() + self._seconds(request)
         check_limits(request, self.settings)
         texts = dict(zip(request.text_pointers, request.texts, strict=True))
-        characters = sum(map(len, texts.values()))
-        with (
-            self.catalog.use(request.model, request.source_lang, request.target_lang) as model,
-            self._supervisor.scheduler.reserve(characters),
-        ):
+        with self._door.enter(request, caller) as (model, place):
             check_alignment(request, model)
             options = search_options(request)
-            yield model, await self._translator.translate(model, texts, options, deadline)
-
-    def _seconds(self, request: TranslateRequest | AlignRequest) -> float:
-        most = self.settings.deadline_seconds
-        return most if request.deadline_ms is None else min(most, request.deadline_ms / 1000)
+            yield model, await self._translator.translate(model, texts, options, place)
 
 
 def search_options(request: TranslateRequest) -> SearchOptions:

@@ -52,7 +52,7 @@ class Settings(BaseSettings):
     checkpoints: Path = Path("checkpoints")
     """Folder with one checkpoint folder for each model; also one checkpoint or one run folder."""
 
-    threads: int = Field(default=0, ge=0, le=256)
+    threads: int = Field(default=1, ge=0, le=256)
     """Threads of PyTorch for one decoding step; 0 lets PyTorch choose (one for each core)."""
 
     max_body_bytes: int = Field(default=262_144, ge=1_024)
@@ -112,14 +112,20 @@ class Settings(BaseSettings):
     max_matrix_cells: int = Field(default=250_000, ge=1_000)
     """Most weights in one response in dense form; more gets 413 that proposes `sparse`."""
 
-    max_pending_requests: int = Field(default=64, ge=1)
-    """Most requests translated or waiting at once; one more gets 503 at once."""
+    max_pending_sentences: int = Field(default=1_024, ge=1)
+    """Most sentences translated or waiting at once; more gets 503 (an idle service takes any)."""
 
-    max_pending_characters: int = Field(default=200_000, ge=1)
-    """Most characters translated or waiting at once; more gets 503 (an idle service takes any)."""
+    max_pending_tokens: int = Field(default=65_536, ge=1)
+    """Most source pieces translated or waiting at once; until a text is read they are guessed."""
 
-    max_active_sentences: int = Field(default=64, ge=1)
-    """Most sentences that are decoded side by side; the rest wait for a place."""
+    max_caller_share: float = Field(default=0.5, gt=0, le=1)
+    """Part of both that one caller can take up; beyond it a second request of theirs gets 429."""
+
+    max_wait_seconds: float = Field(default=5.0, gt=0, le=600)
+    """Longest estimated wait for a first step; a request that would wait longer gets 503."""
+
+    max_rows: int = Field(default=320, ge=1, le=4_096)
+    """Most hypotheses decoded side by side, over all models; the rest wait for a place."""
 
     deadline_seconds: float = Field(default=30.0, gt=0, le=600)
     """Longest time for one request; after it the answer is 504. A request may shorten it."""

@@ -13,9 +13,11 @@ import time
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
+from app.admission import Admission, Backlog
 from app.engine import Engine
 from app.lifecycle import Lifecycle
 from app.metrics import Metrics
+from app.pace import Pace
 from app.scheduler import Scheduler
 from app.settings import Settings
 from model.step_model import StepModel
@@ -40,11 +42,16 @@ class Supervisor:
         settings: Settings,
         metrics: Metrics,
         lifecycle: Lifecycle,
+        pace: Pace | None = None,
     ) -> None:
         self._networks = dict(networks)
         self._settings = settings
         self._metrics = metrics
         self._lifecycle = lifecycle
+        self.pace = pace or Pace()
+        self._backlog = Backlog()
+        self.admission = Admission(settings, self.pace, self._backlog)
+        """One for all schedulers: whoever was let in is in, whichever worker gets to them."""
         self._failures: list[float] = []
         self._abandoned: list[Scheduler] = []
         self._watch: asyncio.Task[None] | None = None
@@ -70,6 +77,11 @@ class Supervisor:
         return self.scheduler.is_working and not self._is_stuck()
 
     @property
+    def max_rows(self) -> int:
+        """Hypotheses that may be decoded side by side."""
+        return self._settings.max_rows
+
+    @property
     def models(self) -> set[str]:
         """Identities of the models that can be decoded with."""
         return set(self._networks)
@@ -86,7 +98,7 @@ class Supervisor:
 
     def _new_scheduler(self) -> Scheduler:
         engines = {model: Engine(network) for model, network in self._networks.items()}
-        return Scheduler(engines, self._settings, self._metrics)
+        return Scheduler(engines, self._settings, self._metrics, self.pace, self._backlog)
 
     def _is_stuck(self) -> bool:
         return self.scheduler.stalled_seconds > self._settings.stall_seconds

@@ -10,6 +10,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from app.admission import Load, Reservation
 from app.errors import FieldError, InvalidInputError
 from app.models import LoadedModel
 from app.segments import SourceSentence, group_words, read_sentences
@@ -116,11 +117,11 @@ class Translator:
         model: LoadedModel,
         texts: Mapping[str, str],
         options: SearchOptions,
-        deadline: float,
+        place: Reservation,
     ) -> Translations:
         """Translate each of `texts`, which are keyed by where they stand in the request.
 
-        `deadline` is a time of `time.monotonic`. All sentences are decoded side by side. Raises
+        All sentences are decoded side by side, in the place that the request holds. Raises
         InvalidInputError for a text of too many tokens, and whatever `Scheduler.submit` raises.
         """
         began = time.monotonic()
@@ -131,8 +132,11 @@ class Translator:
             for of_text in sentences
             for sentence in of_text
         ]
-        scheduler = self._supervisor.scheduler
-        found = iter(await scheduler.submit(model.identity, requests, deadline))
+        place.read(Load(len(requests), sum(len(request.source) for request in requests)))
+        submitted = self._supervisor.scheduler.submit(
+            model.identity, requests, place.deadline, caller=place.caller, lane=place.lane
+        )
+        found = iter(await submitted)
         decoded = time.monotonic()
         hypotheses = [[next(found) for _ in of_text] for of_text in sentences]
         tokenizer = model.checkpoint.target_tokenizer

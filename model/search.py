@@ -18,7 +18,7 @@ No two hypotheses of a sentence have the same tokens, since each extends its par
 its own. Different segmentations of the same text are different hypotheses here.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Generic
@@ -114,6 +114,11 @@ class BeamSearch(Generic[M]):
         return self._table.rows.inputs.shape[0] if self._table else 0
 
     @property
+    def slots(self) -> list[int]:
+        """The slots of the live sentences."""
+        return self._table.slots() if self._table else []
+
+    @property
     def stored_nodes(self) -> int:
         """Tokens that the search remembers at this moment."""
         return len(self._trellis)
@@ -173,6 +178,16 @@ class BeamSearch(Generic[M]):
             # Rows do not touch each other: without the failed sentences the step is made again.
             events += self._fail(table, rows.sentences[failed])
         return events
+
+    @torch.inference_mode()
+    def probe(self, slots: Collection[int]) -> None:
+        """Run the network's part of the next step for these sentences alone, and change nothing.
+
+        Raises whatever the network raises; so tells which sentences made `step` fail.
+        """
+        if self._table is not None:
+            columns = [sentence.slot in slots for sentence in self._table.sentences]
+            self._model.step(*self._table.inputs_of(torch.tensor(columns, device=self._device)))
 
     @torch.inference_mode()
     def cancel(self, slot: int) -> bool:

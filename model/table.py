@@ -200,6 +200,13 @@ class Table(Generic[M]):
             self._attended = self._memory.select(self.rows.sentences)
         return self._attended
 
+    def inputs_of(
+        self, columns: Bool[Tensor, " B"]
+    ) -> tuple[Int[Tensor, " R"], Float[Tensor, "R Z"], M]:
+        """What the network's next step takes for the rows of these sentences alone."""
+        rows = self.rows.select(columns[self.rows.sentences])
+        return rows.inputs, rows.state, self._memory.select(rows.sentences)
+
     def layout(self) -> RowLayout:
         """Whose row each is; made anew only when rows have moved between sentences."""
         if self._layout is None:

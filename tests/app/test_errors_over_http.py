@@ -5,6 +5,7 @@ import json
 import httpx
 import pytest
 
+from app.admission import Claim, Load
 from app.errors import PROBLEMS
 from app.main import create_app
 from app.settings import Settings
@@ -179,9 +180,10 @@ async def test_a_deadline_that_passes_is_504(client):
     assert (await post(client, {"text": "Yes."})).status_code == 200
 
 
-@pytest.mark.parametrize("settings", [Settings(max_pending_requests=1)])
+@pytest.mark.parametrize("settings", [Settings(max_pending_sentences=1)])
 async def test_a_full_service_says_when_to_try_again(client, settings):
-    with client.app.state.service._supervisor.scheduler.reserve(1):
+    claim = Claim("somebody", "interactive", Load(1, 5), work=0.0, seconds=1.0)
+    with client.app.state.service.admission.reserve(claim):
         response = await post(client, {"text": CANARY})
     assert check_problem(response)["code"] == "overloaded"
     assert 1 <= int(response.headers["retry-after"]) <= settings.retry_after_seconds

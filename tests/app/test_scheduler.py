@@ -3,11 +3,14 @@
 import asyncio
 import threading
 import time
+from dataclasses import replace
 
 import pytest
+import torch
 
+from app.admission import Backlog
 from app.engine import Engine
-from app.errors import DeadlineError, InferenceError, NotReadyError, OverloadedError
+from app.errors import DeadlineError, InferenceError, NotReadyError
 from app.scheduler import Scheduler
 from app.settings import Settings
 from model.hypothesis import SearchOptions
@@ -17,6 +20,7 @@ pytestmark = pytest.mark.anyio
 
 SOON = 60.0
 POISON = 499
+MARK = 1e30
 REQUEST = SearchRequest((5, 6, 7, 3), SearchOptions(beam_size=2, n_best=2))
 
 
@@ -33,13 +37,15 @@ class PoisonedModel:
         self.config = model.config
 
     def encode(self, source, lengths):
-        self.poisoned = bool((source == POISON).any())
-        if self.poisoned and not self._in_step:
+        poisoned = (source == POISON).any(dim=1)
+        if poisoned.any() and not self._in_step:
             raise IndexError("poison")
-        return self._model.encode(source, lengths)
+        memory, state = self._model.encode(source, lengths)
+        # The mark of a poisoned sentence goes with its state, whatever company it is in.
+        return memory, state.masked_fill(poisoned[:, None], MARK)
 
     def step(self, inputs, state, memory):
-        if self.poisoned:
+        if (state == MARK).any():
             raise RuntimeError("poison")
         return self._model.step(inputs, state, memory)
 
@@ -118,7 +124,7 @@ async def test_a_poisoned_sentence_fails_alone(start, network, in_step):
 
 async def test_a_sentence_past_its_deadline_is_never_encoded(start, network):
     gated = GatedModel(network)
-    scheduler = start(gated, max_active_sentences=1)
+    scheduler = start(gated, max_rows=2)
     running = asyncio.create_task(scheduler.submit("tiny", [REQUEST], soon()))
     await asyncio.to_thread(gated.stepping.wait)
     with pytest.raises(DeadlineError):
@@ -141,25 +147,9 @@ async def test_a_cancelled_sentence_leaves_the_table(start, network):
     assert len(await scheduler.submit("tiny", [REQUEST], soon())) == 1
 
 
-async def test_places_are_reserved_before_any_work_and_given_back(start, network):
-    scheduler = start(network, max_pending_requests=2, max_pending_characters=100)
-    with scheduler.reserve(10):
-        with scheduler.reserve(10), pytest.raises(OverloadedError), scheduler.reserve(1):
-            pass
-        with pytest.raises(OverloadedError), scheduler.reserve(91):
-            pass
-        with scheduler.reserve(90):
-            pass
-
-
-async def test_an_idle_service_takes_a_request_of_any_size(start, network):
-    with start(network, max_pending_characters=10).reserve(1_000):
-        pass
-
-
 async def test_whoever_waits_when_the_service_stops_is_told(start, network):
     gated = GatedModel(network)
-    scheduler = start(gated, max_active_sentences=1)
+    scheduler = start(gated, max_rows=2)
     waiting = [asyncio.create_task(scheduler.submit("tiny", [REQUEST], soon())) for _ in range(3)]
     await asyncio.to_thread(gated.stepping.wait)
     stopping = asyncio.create_task(scheduler.stop())
@@ -173,9 +163,204 @@ async def test_whoever_waits_when_the_service_stops_is_told(start, network):
 
 
 async def test_more_sentences_than_places_are_all_answered(start, network):
-    scheduler = start(network, max_active_sentences=3)
+    scheduler = start(network, max_rows=3)
     requests = [request_with(token) for token in range(10, 30)]
     results = await scheduler.submit("tiny", requests, soon())
     alone = [(await scheduler.submit("tiny", [request], soon()))[0] for request in requests[:3]]
     assert [one[0].tokens for one in results[:3]] == [one[0].tokens for one in alone]
     assert len(results) == 20
+
+
+class CountingModel:
+    """A network that counts its steps and may wait at a gate before each."""
+
+    def __init__(self, model):
+        self._model = model
+        self.config = model.config
+        self.rows = []
+        self.hook = lambda: None
+
+    def encode(self, source, lengths):
+        return self._model.encode(source, lengths)
+
+    def step(self, inputs, state, memory):
+        self.rows.append(len(inputs))
+        self.hook()
+        return self._model.step(inputs, state, memory)
+
+
+def endless(*ids, steps=300, beam=1, stream=False):
+    """A sentence that an untrained network does not end before its limit."""
+    options = SearchOptions(beam_size=beam, max_length=steps)
+    return SearchRequest((*ids, 3), options, stream=stream)
+
+
+async def test_a_cancelled_request_frees_its_rows_within_one_step(start, network):
+    counting = CountingModel(network)
+    stepping, go_on = threading.Event(), threading.Event()
+
+    def wait_at_the_third_step():
+        if len(counting.rows) == 3:
+            stepping.set()
+            assert go_on.wait(timeout=SOON)
+
+    counting.hook = wait_at_the_third_step
+    scheduler = start(counting)
+    left = asyncio.create_task(scheduler.submit("tiny", [endless(9, 10)], soon()))
+    await asyncio.to_thread(stepping.wait)
+    left.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await left
+    steps = len(counting.rows)
+    go_on.set()
+    await scheduler.submit("tiny", [SearchRequest((5, 3), SearchOptions(max_length=1))], soon())
+    # What was under way, and the one step of the sentence that came afterwards.
+    assert len(counting.rows) == steps + 1
+
+
+async def test_the_worker_drops_a_sentence_at_its_deadline(start, network):
+    counting = CountingModel(network)
+    scheduler = start(counting)
+    deadline = time.monotonic() + 0.2
+    counting.hook = lambda: time.sleep(0.01)
+    with pytest.raises(DeadlineError):
+        await scheduler.submit("tiny", [endless(9, 10, steps=600)], deadline)
+    counting.hook = lambda: None
+    steps = len(counting.rows)
+    await scheduler.submit("tiny", [SearchRequest((5, 3), SearchOptions(max_length=1))], soon())
+    assert len(counting.rows) <= steps + 2
+
+
+async def test_ten_polite_callers_do_not_wait_for_two_hundred_sentences_of_another(start, network):
+    gated = GatedModel(network)
+    scheduler = start(gated, max_rows=8)
+    order = []
+
+    async def ask(caller, requests):
+        def observe(_index, step):
+            if step.is_last:
+                order.append(caller)
+
+        await scheduler.submit("tiny", requests, soon(), caller=caller, on_step=observe)
+
+    short = SearchRequest((5, 6, 3), SearchOptions(beam_size=1, max_length=3))
+    greedy = asyncio.create_task(ask("greedy", [short] * 200))
+    await asyncio.to_thread(gated.stepping.wait)
+    polite = [asyncio.create_task(ask(f"polite {i}", [short])) for i in range(10)]
+    await asyncio.sleep(0)
+    gated.gate.set()
+    await asyncio.gather(*polite)
+    # Eight were in already; then the eleven callers take turns for the eight places.
+    assert order.count("greedy") <= 8 + 8 + 8
+    await greedy
+    assert order.count("greedy") == 200
+
+
+async def test_sentences_that_join_late_are_translated_as_if_alone(start, network):
+    counting = CountingModel(network)
+    scheduler = start(counting)
+    requests = [
+        SearchRequest((*range(20 + i, 24 + 2 * i), 3), SearchOptions(beam_size=1 + i % 4, n_best=1))
+        for i in range(12)
+    ]
+    alone = [(await scheduler.submit("tiny", [request], soon()))[0] for request in requests]
+    counting.hook = lambda: time.sleep(0.002)
+    counting.rows.clear()
+    tasks = []
+    for request in requests:
+        tasks.append(asyncio.create_task(scheduler.submit("tiny", [request], soon())))
+        await asyncio.sleep(0.01)
+    for [hypothesis], [[other]] in zip(alone, await asyncio.gather(*tasks), strict=True):
+        assert other.tokens == hypothesis.tokens
+        assert torch.allclose(other.weights, hypothesis.weights, atol=1e-5)
+    assert max(counting.rows) > 4, "nothing was decoded side by side"
+
+
+async def test_a_streamed_sentence_tells_every_step_and_ends_as_a_plain_one(start, network):
+    scheduler = start(network)
+    plain = SearchRequest((5, 6, 7, 3), SearchOptions(beam_size=3))
+    [[expected]] = await scheduler.submit("tiny", [plain], soon())
+    steps = []
+
+    def observe(index, step):
+        steps.append((index, step))
+
+    streamed = replace(plain, stream=True)
+    [[found]] = await scheduler.submit("tiny", [streamed], soon(), on_step=observe)
+    assert found.tokens == expected.tokens
+    assert torch.equal(found.weights, expected.weights)
+    assert [index for index, _ in steps] == [0] * len(steps)
+    for _, step in steps:
+        assert step.best.tokens[: step.stable] == found.tokens[: step.stable]
+    assert [step.is_last for _, step in steps] == [False] * (len(steps) - 1) + [True]
+    assert steps[-1][1].stable == len(found.tokens)
+
+
+async def test_a_poisoned_sentence_does_not_touch_a_stream_beside_it(start, network):
+    gated = GatedModel(PoisonedModel(network, in_step=True))
+    scheduler = start(gated)
+    plain = endless(5, 6, steps=12, stream=True)
+    lengths = []
+
+    def observe(_index, step):
+        lengths.append(len(step.best.tokens))
+
+    stream = asyncio.create_task(scheduler.submit("tiny", [plain], soon(), on_step=observe))
+    await asyncio.to_thread(gated.stepping.wait)
+    bad = asyncio.create_task(scheduler.submit("tiny", [request_with(POISON)], soon()))
+    await asyncio.sleep(0)
+    gated.gate.set()
+    with pytest.raises(InferenceError):
+        await bad
+    [[hypothesis]] = await stream
+    # Each step once, in order: nothing was begun anew.
+    assert lengths[:-1] == list(range(1, len(lengths)))
+    assert lengths[-1] == len(hypothesis.tokens)
+
+
+async def test_a_step_that_fails_for_everybody_fails_those_and_the_next_is_served(start, network):
+    counting = CountingModel(network)
+    broken = True
+
+    def fail():
+        if broken:
+            raise MemoryError
+
+    counting.hook = fail
+    scheduler = start(counting)
+    tasks = [
+        asyncio.create_task(scheduler.submit("tiny", [request_with(10 + i)], soon()))
+        for i in range(100)
+    ]
+    answers = await asyncio.gather(*tasks, return_exceptions=True)
+    assert [type(answer) for answer in answers] == [InferenceError] * 100
+    broken = False
+    assert len(await scheduler.submit("tiny", [REQUEST], soon())) == 1
+
+
+async def test_a_step_whose_cause_cannot_be_found_fails_its_sentences(start, network, monkeypatch):
+    scheduler = start(network)
+    monkeypatch.setattr("model.search.BeamSearch.step", broken_step)
+    with pytest.raises(InferenceError):
+        await scheduler.submit("tiny", [REQUEST, REQUEST], soon())
+    monkeypatch.undo()
+    assert len(await scheduler.submit("tiny", [REQUEST], soon())) == 1
+
+
+def broken_step(_search):
+    raise RuntimeError("a fault of ours")
+
+
+async def test_the_backlog_is_empty_when_nobody_waits(network):
+    backlog = Backlog()
+    gated = GatedModel(network)
+    scheduler = Scheduler({"tiny": Engine(gated)}, Settings(max_rows=2), backlog=backlog)
+    scheduler.start()
+    tasks = [asyncio.create_task(scheduler.submit("tiny", [REQUEST], soon())) for _ in range(5)]
+    await asyncio.to_thread(gated.stepping.wait)
+    assert backlog.ahead("interactive", "", 0.0) > 0
+    tasks[3].cancel()
+    gated.gate.set()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert backlog.ahead("interactive", "", 1.0) == 0
+    await scheduler.stop()

@@ -6,7 +6,7 @@ from app.settings import SettingsError, load_settings
 def test_every_limit_is_on_by_default():
     settings = load_settings()
     assert settings.max_body_bytes == 262_144
-    assert settings.max_pending_requests > 0
+    assert settings.max_pending_sentences > 0
     assert settings.deadline_seconds > 0
 
 

@@ -1,0 +1,49 @@
+"""How long waiting takes: what the warm-up measured, times how much slower steps are by now."""
+
+import threading
+from collections.abc import Mapping
+
+import numpy as np
+
+NEWEST_SHARE = 0.05
+"""Share of the newest step in the running mean: some twenty steps are remembered."""
+
+UNMEASURED_SECONDS = 1e-5
+"""For one row of one step of a model that had no warm-up; about right for a small one."""
+
+
+class Pace:
+    """Turns rows × steps into seconds of a full table. Any thread may call.
+
+    A step of many rows costs hardly more than one of few, so a quiet hour tells nothing about how
+    fast a full table is. The warm-up measures steps of every size; afterwards the steps that are
+    made, of whatever size, are compared with it.
+    """
+
+    def __init__(self) -> None:
+        self._measured: dict[str, tuple[list[int], list[float]]] = {}
+        self._slowness = 1.0
+        self._lock = threading.Lock()
+
+    def calibrate(self, model: str, step_seconds: Mapping[int, float]) -> None:
+        """What the warm-up found: the time of a step by its rows, ascending."""
+        self._measured[model] = (list(step_seconds), list(step_seconds.values()))
+
+    def work(self, model: str, row_steps: float) -> float:
+        """What so many rows × steps take in a full table at the pace of the warm-up, in seconds."""
+        if model not in self._measured:
+            return row_steps * UNMEASURED_SECONDS
+        rows, seconds = self._measured[model]
+        return row_steps * seconds[-1] / rows[-1]
+
+    def note(self, model: str, rows: int, seconds: float) -> None:
+        """A step of so many rows took so long."""
+        if model not in self._measured:
+            return
+        expected = float(np.interp(rows, *self._measured[model]))
+        with self._lock:
+            self._slowness += NEWEST_SHARE * (seconds / expected - self._slowness)
+
+    def seconds(self, work: float) -> float:
+        """How long `work` takes at the present pace."""
+        return work * self._slowness

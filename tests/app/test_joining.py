@@ -1,0 +1,96 @@
+"""Which sentences join the table, told without threads and networks."""
+
+import asyncio
+
+import pytest
+
+from app.engine import MAX_PROBES, Job, find_causes, row_steps
+from app.joining import MAX_JOINING_TOKENS, free_rows, mini_batches, take
+from app.lanes import FairQueue, Place
+from model.hypothesis import SearchOptions
+from model.search import SearchRequest
+
+NOW = 1_000.0
+
+
+def job(length=5, beam=1, deadline=NOW + 1, abandoned=False):
+    future = asyncio.Future(loop=asyncio.new_event_loop())
+    future.get_loop().close()
+    request = SearchRequest((9,) * length, SearchOptions(beam_size=beam))
+    return Job("m", request, future, deadline, abandoned=abandoned)
+
+
+def waiting(*jobs):
+    queue = FairQueue()
+    for one in jobs:
+        queue.push(Place("bulk", "a", 0), one, 1.0)
+    return queue
+
+
+def test_as_many_join_as_have_room():
+    jobs = [job(beam=4) for _ in range(5)]
+    queue = waiting(*jobs)
+    assert take(queue, budget=16, reserved=3, now=NOW) == jobs[:3]
+    assert len(queue) == 2
+
+
+def test_a_wide_beam_waits_for_room_and_is_not_passed_over():
+    queue = waiting(job(beam=8), job(beam=1))
+    assert take(queue, budget=16, reserved=10, now=NOW) == []
+
+
+def test_an_empty_table_takes_a_sentence_of_any_width():
+    wide = job(beam=8)
+    assert take(waiting(wide, job(beam=8)), budget=4, reserved=0, now=NOW) == [wide]
+
+
+def test_a_full_table_is_let_run_a_little_empty_so_that_several_join_together():
+    assert free_rows(budget=320, reserved=281) == 0
+    assert free_rows(budget=320, reserved=280) == 40
+    assert free_rows(budget=2, reserved=1) == 1
+
+
+def test_whose_time_is_up_takes_no_room():
+    late, left, good = job(deadline=NOW), job(abandoned=True), job()
+    assert take(waiting(late, left, good), budget=1, reserved=0, now=NOW) == [late, left, good]
+
+
+def test_not_more_is_encoded_at_once_than_the_others_can_wait_for():
+    jobs = [job(length=MAX_JOINING_TOKENS // 2 + 1) for _ in range(3)]
+    queue = waiting(*jobs)
+    assert [len(take(queue, budget=9, reserved=1, now=NOW)) for _ in range(3)] == [1, 1, 1]
+    long = job(length=MAX_JOINING_TOKENS + 1)
+    assert take(waiting(long), budget=9, reserved=1, now=NOW) == [long]
+
+
+def test_sentences_of_about_one_length_are_encoded_together():
+    jobs = [job(length) for length in (40, 5, 100, 6, 45, 7)]
+    batches = mini_batches(jobs)
+    assert [[len(one.request.source) for one in batch] for batch in batches] == [
+        [5, 6, 7],
+        [40, 45],
+        [100],
+    ]
+    assert mini_batches([]) == []
+
+
+@pytest.mark.parametrize("bad", [{0}, {99}, {3, 4}, {17, 80}])
+def test_the_sentences_that_make_a_step_fail_are_found(bad):
+    causes = find_causes(range(100), lambda slots: bool(bad & set(slots)))
+    assert set(causes) == bad
+
+
+def test_a_failure_without_a_cause_has_none():
+    assert find_causes(range(100), lambda _: False) == []
+
+
+def test_the_search_for_causes_ends():
+    tried = []
+    causes = find_causes(range(300), lambda slots: tried.append(slots) or True)
+    assert sorted(causes) == list(range(300))
+    assert len(tried) <= MAX_PROBES + 2
+
+
+def test_work_is_hypotheses_times_steps():
+    assert row_steps(SearchRequest((5, 6, 3), SearchOptions(beam_size=4))) == 12
+    assert row_steps(SearchRequest((5, 6, 3), SearchOptions(beam_size=4), target=(7, 3))) == 2
