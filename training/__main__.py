@@ -129,6 +129,7 @@ def evaluate(
 
 
 cli.command()(textbook.compare)
+cli.command()(textbook.gradients)
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,7 +77,7 @@ class Trainer:
         torch.manual_seed(self._settings.seed)
         self.model = Seq2Seq(config.model).to(placement.device)
         self.average = moving_average(self.model, self._settings.ema_decay)
-        self.optimizer = torch.optim.AdamW(
+        self.optimizer: torch.optim.Optimizer = torch.optim.AdamW(
             self.model.parameters(),
             lr=self._settings.learning_rate,
             betas=(0.9, 0.98),

@@ -6,11 +6,16 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from training.cleaning import drop_empty
+from training.cleaning_report import CleaningReport
 from training.config_reader import read_config
+from training.corpus import CorpusError, Pair, read_pairs
 from training.interruption import INTERRUPTED
 from training.textbook.comparison import Budget
 from training.textbook.comparison import compare as compare_variants
 from training.textbook.comparison_report import write_comparison
+from training.textbook.gradients import gradients_of_checkpoint, gradients_of_config
+from training.textbook.gradients_report import summary, write_gradients
 from training.textbook.variants import read_variation
 
 console = Console(stderr=True)
@@ -45,3 +50,40 @@ def compare(
     report = write_comparison(comparison, run.run / "comparison")
     console.print(comparison.recommendation)
     console.print(f"Report: {report}")
+
+
+def gradients(
+    subject: Annotated[
+        Path,
+        typer.Argument(help="TOML file of a run, or folder of a checkpoint.", show_default=False),
+    ],
+    pairs: Annotated[Path | None, typer.Option(help="TSV file to measure a checkpoint on.")] = None,
+    steps: Annotated[
+        int, typer.Option(min=1, help="Updates of each cell between the two measurements.")
+    ] = 300,
+    output: Annotated[
+        Path | None, typer.Option(help="Folder of the report; without it, beside the subject.")
+    ] = None,
+) -> None:
+    """Measure how gradients travel: by distance, by singular values, with and without clipping."""
+    if subject.is_dir():
+        if pairs is None:
+            raise typer.BadParameter("a checkpoint is measured on sentences: give --pairs")
+        found = gradients_of_checkpoint(subject, read_sentences(pairs))
+        folder = output or subject.with_name(subject.name + "-gradients")
+    else:
+        config = read_config(subject)
+        found = gradients_of_config(config, steps, console)
+        folder = output or config.run / "gradients"
+    report = write_gradients(found, folder)
+    console.print(summary(found))
+    console.print(f"Report: {report}")
+
+
+def read_sentences(path: Path) -> list[Pair]:
+    """The pairs of a TSV file that have text on both sides; CorpusError if there is none."""
+    report = CleaningReport()
+    pairs = list(drop_empty(read_pairs((path,), report), report))
+    if not pairs:
+        raise CorpusError(f"{path}: no pair with text on both sides")
+    return pairs

@@ -1,13 +1,11 @@
 """A comparison as one HTML page, its plots as SVG files, and all figures as JSON."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
-from training.resume import write_durably
 from training.textbook.figures import NEUTRAL, Picture, Plot, Style, style
 from training.textbook.lengths import ALL
-from training.textbook.page import figure, heading, page, paragraph, table
+from training.textbook.page import figure, heading, page, paragraph, table, write_report
 from training.textbook.recommendation import recommended
 from training.textbook.results import Comparison, Standing
 
@@ -15,14 +13,7 @@ from training.textbook.results import Comparison, Standing
 def write_comparison(comparison: Comparison, folder: Path) -> Path:
     """Write `report.html`, `report.json` and `pictures/*.svg`; returns the page."""
     pictures = draw(comparison)
-    report = folder / "report.html"
-    (folder / "pictures").mkdir(parents=True, exist_ok=True)
-    for picture in pictures:
-        (folder / "pictures" / f"{picture.name}.svg").write_text(picture.file(), encoding="utf-8")
-    figures = json.dumps(comparison.as_dict(), indent=1, ensure_ascii=False)
-    write_durably(folder / "report.json", figures.encode())
-    write_durably(report, _page(comparison, pictures).encode())
-    return report
+    return write_report(folder, _page(comparison, pictures), pictures, comparison.as_dict())
 
 
 def draw(comparison: Comparison) -> list[Picture]:

@@ -1,8 +1,13 @@
 """One HTML file that needs nothing but itself: no scripts, no fonts, no outside request."""
 
-from collections.abc import Sequence
+import json
+import math
+from collections.abc import Mapping, Sequence
 from html import escape
+from pathlib import Path
+from typing import Any
 
+from training.resume import write_durably
 from training.textbook.figures import Picture, variables
 
 STYLE = """
@@ -68,3 +73,30 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]], chosen: int | N
         f'<div class="scroll"><table><thead><tr>{head}</tr></thead>'
         f"<tbody>{''.join(lines)}</tbody></table></div>"
     )
+
+
+def write_report(
+    folder: Path, html: str, pictures: Sequence[Picture], figures: Mapping[str, Any]
+) -> Path:
+    """Write `report.html`, `report.json` and `pictures/*.svg` into a folder; returns the page."""
+    (folder / "pictures").mkdir(parents=True, exist_ok=True)
+    for picture in pictures:
+        path = folder / "pictures" / f"{picture.name}.svg"
+        path.write_text(picture.file(), encoding="utf-8")
+    text = json.dumps(_finite(figures), indent=1, ensure_ascii=False, allow_nan=False)
+    write_durably(folder / "report.json", text.encode())
+    write_durably(folder / "report.html", html.encode())
+    return folder / "report.html"
+
+
+def _finite(value: Any) -> Any:  # noqa: ANN401 - walks any nesting of figures
+    """JSON has no NaN and no infinity: null stands for both."""
+    match value:
+        case dict():
+            return {key: _finite(item) for key, item in value.items()}
+        case list() | tuple():
+            return [_finite(item) for item in value]
+        case float():
+            return value if math.isfinite(value) else None
+        case _:
+            return value

@@ -3,11 +3,11 @@
 import json
 import re
 import xml.etree.ElementTree as ElementTree
-from html.parser import HTMLParser
 
 import pytest
 
 from tests.training.textbook.made_up import standing
+from tests.training.textbook.self_contained import assert_self_contained
 from training.textbook.comparison_report import write_comparison
 from training.textbook.recommendation import recommend
 from training.textbook.results import Comparison, Failure
@@ -37,42 +37,8 @@ def page(tmp_path):
     return write_comparison(comparison(FAILURES), tmp_path).read_text("utf-8")
 
 
-class Outline(HTMLParser):
-    def __init__(self):
-        super().__init__()
-        self.tags, self.links, self.open = [], [], []
-
-    def handle_starttag(self, tag, attributes):
-        self.tags.append(tag)
-        self.links += [value for name, value in attributes if name in {"href", "src", "srcset"}]
-        if tag not in {"meta", "path", "use"}:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag, attributes):
-        self.tags.append(tag)
-        self.links += [value for name, value in attributes if name in {"href", "src", "srcset"}]
-
-    def handle_endtag(self, tag):
-        if tag not in {"path", "use"}:
-            assert self.open.pop() == tag
-
-
 def test_report_asks_for_nothing_outside(page):
-    assert "http" not in page
-    assert "@import" not in page
-    outline = Outline()
-    outline.feed(page)
-    assert outline.open == []
-    assert {"script", "link", "img", "iframe"}.isdisjoint(outline.tags)
-    assert all(link.startswith("#") for link in outline.links)
-    assert all(target.startswith("#") for target in re.findall(r"url\(([^)]*)\)", page))
-
-
-def test_every_reference_inside_the_report_has_its_one_target(page):
-    identifiers = re.findall(r'\bid="([^"]+)"', page)
-    assert len(set(identifiers)) == len(identifiers)
-    used = re.findall(r'href="#([^"]+)"|url\(#([^)]+)\)', page)
-    assert {first or second for first, second in used} <= set(identifiers)
+    assert_self_contained(page)
 
 
 def test_report_holds_plots_table_recommendation_and_failures(page):

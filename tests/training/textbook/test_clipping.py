@@ -1,0 +1,51 @@
+"""Runs with and without clipping: the same start, counted clips, and what counts as diverging."""
+
+import math
+
+import pytest
+from rich.console import Console
+
+from training.prepare import prepare
+from training.textbook.clipping import ClippingRun, clipping_runs
+
+QUIET = Console(quiet=True)
+
+
+def runs(config, steps):
+    return clipping_runs(config, prepare(config, QUIET), steps, QUIET)
+
+
+def test_runs_start_alike_and_exploding_gradients_part_them(write_corpus):
+    found = runs(write_corpus("clip_norm = 0.5\nthreads = 1\nwarmup_steps = 5\n"), steps=40)
+    assert [(run.optimizer, run.clip_norm) for run in found] == [
+        ("Gradient descent", 0.0),
+        ("Gradient descent", 0.5),
+        ("AdamW", 0.0),
+        ("AdamW", 0.5),
+    ]
+    assert len({run.losses[0] for run in found}) == 1
+    assert len({run.norms[0] for run in found}) == 1
+    assert [run.clipped > 0 for run in found] == [False, True, False, True]
+    assert found[0].guess == pytest.approx(math.log(500))
+    without, with_clipping, *_ = found
+    assert without.diverged
+    assert not with_clipping.diverged
+
+
+def test_runs_are_reproducible(write_corpus):
+    config = write_corpus("threads = 1\n")
+    assert runs(config, steps=2) == runs(config, steps=2)
+
+
+@pytest.mark.parametrize(
+    ("losses", "diverged"),
+    [
+        ([6.0, 5.0, 4.0], False),
+        ([6.0, 5.0, 7.0], True),
+        ([6.0, 5.0, None], True),
+        ([None, 5.0, 4.0], False),
+    ],
+)
+def test_a_run_diverges_that_ends_no_better_than_a_guess(losses, diverged):
+    run = ClippingRun("AdamW", 0.0, losses, [1.0] * 3, 0.0, guess=6.2)
+    assert run.diverged is diverged
