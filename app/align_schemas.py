@@ -5,17 +5,8 @@ from typing import Literal
 from pydantic import ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from app.schemas import (
-    AlignmentReply,
-    AlignmentRequest,
-    LanguageCode,
-    ModelIdentity,
-    ReplyModel,
-    RequestModel,
-    SegmentReply,
-    Texts,
-    Usage,
-)
+from app.reply_schemas import AlignmentReply, ModelIdentity, SegmentReply, Usage
+from app.schemas import AlignmentRequest, LanguageCode, ReplyModel, RequestModel, Texts
 
 
 class AlignRequest(RequestModel):

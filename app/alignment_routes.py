@@ -16,8 +16,9 @@ from app.formats.table import Format, choose_format
 from app.gate import CallerDep, Gate, GuardedRoute
 from app.problem_responses import PROBLEM
 from app.record_routes import RecordId, RecordsDep
+from app.reply_schemas import AlignmentReply
 from app.routes import ServiceDep
-from app.schemas import AlignmentReply, AlignmentRequest
+from app.schemas import AlignmentRequest
 from app.stored_alignment import stored_alignment
 
 alignments = APIRouter(

@@ -14,8 +14,9 @@ from app.errors import (
     StorageUnavailableError,
 )
 from app.gate import Gate
+from app.reply_schemas import RecordReply, TranslateReply
 from app.request_log import Facts
-from app.schemas import RecordReply, TranslateReply, TranslateRequest
+from app.schemas import TranslateRequest
 from app.service import Service, TranslateAnswer
 from app.storage.clock import SECOND, Clock, rfc3339, utc_microseconds
 from app.storage.record import Record, RecordTooLargeError, new_record_id

@@ -3,8 +3,9 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from app.align_schemas import AlignRequest
+from app.description_schemas import LimitsReply
 from app.errors import FieldError, InvalidInputError
-from app.schemas import LimitsReply, TranslateRequest
+from app.schemas import TranslateRequest
 from app.settings import Settings
 
 

@@ -21,8 +21,8 @@ from app.models import LoadedModels, load_models
 from app.page.delivery import serve_page
 from app.problems import install_problem_handlers
 from app.record_routes import translations
+from app.reply_schemas import ProblemReply
 from app.routes import api, health
-from app.schemas import ProblemReply
 from app.service import Service
 from app.settings import Settings, load_settings
 from app.storage.storage import open_storage

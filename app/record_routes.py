@@ -15,7 +15,7 @@ from app.record_schemas import (
     RecordsReply,
     RecordSummaryReply,
 )
-from app.schemas import TranslateReply
+from app.reply_schemas import TranslateReply
 from app.storage.clock import rfc3339
 from app.storage.record import RecordSummary
 from app.storage.records import Records

@@ -8,22 +8,19 @@ from app.errors import MatrixTooLargeError
 from app.formats.aligned import AlignedSegment, AlignedText
 from app.formats.json_document import LOG_PROB_DECIMALS, alignment_reply
 from app.models import LoadedModel
-from app.schemas import (
+from app.reply_schemas import (
     AlignmentReply,
-    AlignmentRequest,
-    FinishReason,
     HypothesisReply,
-    Level,
     ModelIdentity,
     Piece,
     RecordReply,
     SegmentReply,
     Span,
     TranslateReply,
-    TranslateRequest,
     TranslationReply,
     Usage,
 )
+from app.schemas import AlignmentRequest, FinishReason, Level, TranslateRequest
 from app.translator import SentenceTranslation, TextTranslation, Translations
 from model.alignment import AlignmentKind
 from model.offsets import offset_converter

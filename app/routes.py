@@ -6,20 +6,20 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Header, Request, Response
 
 from app.archive import Archive
-from app.gate import CallerDep, GuardedRoute
-from app.limits import describe_limits
-from app.models import LoadedModel
-from app.problem_responses import PROBLEM
-from app.schemas import (
+from app.description_schemas import (
     HealthReply,
     LanguageReply,
     LanguagesReply,
     LimitsReply,
     ModelReply,
     ModelsReply,
-    TranslateReply,
-    TranslateRequest,
 )
+from app.gate import CallerDep, GuardedRoute
+from app.limits import describe_limits
+from app.models import LoadedModel
+from app.problem_responses import PROBLEM
+from app.reply_schemas import TranslateReply
+from app.schemas import TranslateRequest
 from app.service import Service
 
 

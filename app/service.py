@@ -23,8 +23,9 @@ from app.metrics import Metrics
 from app.models import LoadedModel, LoadedModels
 from app.pace import Pace
 from app.rendering import aligned_text, render, render_pairs
+from app.reply_schemas import RecordReply
 from app.request_log import Facts
-from app.schemas import AlignmentRequest, RecordReply, TranslateRequest
+from app.schemas import AlignmentRequest, TranslateRequest
 from app.settings import Settings
 from app.supervisor import Supervisor
 from app.translator import Translations, Translator

@@ -5,9 +5,8 @@ from collections.abc import Callable
 from torch import Tensor
 
 from app.formats.aligned import AlignedSegment, AlignedText, FormatOptions
-from app.schemas import (
+from app.reply_schemas import (
     AlignmentReply,
-    AlignmentRequest,
     DenseMatrix,
     EosMass,
     LinkedMatrix,
@@ -16,6 +15,7 @@ from app.schemas import (
     SparseMatrix,
     TargetToken,
 )
+from app.schemas import AlignmentRequest
 from model.alignment import Alignment, links
 from model.offsets import offset_converter
 

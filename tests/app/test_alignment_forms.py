@@ -13,7 +13,7 @@ from app.formats import table
 from app.formats.interactive import content_security_policy
 from app.formats.table import FORMATS
 from app.main import create_app
-from app.schemas import AlignmentReply
+from app.reply_schemas import AlignmentReply
 from app.settings import Settings
 from tests.app.test_errors_over_http import check_problem
 from tests.app.test_gate import bearer, make_key

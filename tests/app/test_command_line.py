@@ -5,7 +5,7 @@ from typer.testing import CliRunner
 
 from app.__main__ import CANNOT_START, WRONG_INPUT, _welcome, commands
 from app.formats.table import FORMATS
-from app.schemas import TranslateReply
+from app.reply_schemas import TranslateReply
 
 runner = CliRunner()
 

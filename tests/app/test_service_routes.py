@@ -2,8 +2,8 @@
 
 import pytest
 
+from app.description_schemas import LimitsReply
 from app.errors import PROBLEMS
-from app.schemas import LimitsReply
 from app.settings import Settings
 
 pytestmark = pytest.mark.anyio

@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from app.schemas import TranslateReply
+from app.reply_schemas import TranslateReply
 from app.settings import Settings
 from tests.app.answers import check_matrix, check_translation, source_gaps, target_gaps
 

@@ -2,7 +2,8 @@ import pytest
 
 from app.formats.aligned import FormatOptions
 from app.formats.json_document import json_document
-from app.schemas import AlignmentReply, AlignmentRequest
+from app.reply_schemas import AlignmentReply
+from app.schemas import AlignmentRequest
 from tests.app.formats import aligned_texts as texts
 
 
