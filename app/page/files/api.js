@@ -19,9 +19,9 @@ export class Api {
     return this.#send(path, { method: "GET", ...options }).then((response) => response.json());
   }
 
-  /** The bytes at `path`, for a download. */
-  blob(path) {
-    return this.#send(path, { method: "GET" }).then((response) => response.blob());
+  /** The response in a form that `mediaType` names. */
+  download(path, mediaType) {
+    return this.#send(path, { method: "GET", headers: { Accept: mediaType } });
   }
 
   delete(path) {

@@ -1,72 +1,75 @@
 // Copy and download: what the service can write is asked of it, the rest is the answer as it came.
 
-const LABELS = {
-  json: "JSON",
-  txt: "Text",
-  csv: "CSV",
-  tsv: "TSV",
-  pharaoh: "Pharaoh",
-  proj: "Azure proj",
-  html: "HTML",
-  svg: "SVG",
-  png: "PNG",
-  npy: "NumPy",
-  npz: "NumPy archive",
+const NAMES = {
+  "application/json": "JSON",
+  "image/svg+xml": "SVG",
+  "image/png": "PNG",
+  "text/html": "HTML",
+  "text/plain": "Text",
+  "text/csv": "CSV",
+  "text/tab-separated-values": "TSV",
+  "text/vnd.pharaoh": "Pharaoh",
+  "text/vnd.azure-proj": "Azure proj",
+  "application/x-npy": "npy",
+  "application/x-npz": "npz",
 };
+/** A form that holds one matrix. */
+const SINGLE = "application/x-npy";
 
 export class Exports {
   #root = document.getElementById("exports");
 
   /** `current()` gives what is shown; `say` announces; `fail` shows a Problem. */
-  constructor(api, current, { say, fail }) {
-    this.api = api;
-    this.current = current;
-    this.say = say;
-    this.fail = fail;
+  constructor(api, { current, say, fail }) {
+    Object.assign(this, { api, current, say, fail });
   }
 
   show(capabilities) {
-    const { result } = this.current();
+    const { result, hypothesis } = this.current();
     const isStored = Boolean(result.id) && capabilities.canFetch;
-    const forms = isStored ? capabilities.forms : [];
-    this.#root.replaceChildren(
-      button("Copy translation", () => this.#copy(this.current().shown.text, "Translation copied.")),
-      button("Copy links", () => this.#copy(pharaoh(this.current().links), "Links copied in Pharaoh’s form.")),
-      ...(isStored ? [button("Copy address", () => this.#copy(location.href, "Address copied."))] : []),
-      ...(forms.length ? forms.map((form) => this.#download(form)) : [this.#answer()]),
-      ...(isStored && capabilities.canDelete ? [this.#forget(result.id)] : []),
-    );
+    const segments = new Set(hypothesis.alignment?.segments.map((one) => one.segment)).size;
+    const forms = isStored && segments ? capabilities.forms.filter((form) => form !== SINGLE || segments === 1) : [];
+    const copies = [
+      button("Copy translation", () => this.#copy(this.current().hypothesis.text, "Translation copied.")),
+      segments > 0 && button("Copy links", () => this.#copy(pharaoh(this.current().links), "Links copied, in Pharaoh’s form.")),
+      isStored && button("Copy address", () => this.#copy(location.href, "Address copied.")),
+    ];
+    const downloads = forms.length ? forms.map((form) => this.#form(form)) : [button("JSON", () => this.#saveAnswer())];
+    const rest = [isStored && capabilities.canDelete && this.#forget(result, capabilities)];
+    const groups = [copies, ["Download", ...downloads], rest].map((parts) => group(parts.filter(Boolean)));
+    this.#root.replaceChildren(...groups.filter((one) => one.childNodes.length));
   }
 
-  #answer() {
-    return button("Download JSON", () => {
-      const { result } = this.current();
-      save(new Blob([JSON.stringify(result.answer, null, 2)], { type: "application/json" }), "translation.json");
-    });
+  #saveAnswer() {
+    const { result } = this.current();
+    save(new Blob([JSON.stringify(result.answer, null, 2)], { type: "application/json" }), "translation.json");
   }
 
-  #download(form) {
-    return button(`Download ${LABELS[form] ?? form}`, async () => {
-      const { result, hypothesis, view, theme } = this.current();
-      const query = new URLSearchParams({ format: form, level: view.level, hypothesis, threshold: view.threshold });
-      if (form === "svg" || form === "png" || form === "html") query.set("theme", theme);
+  #form(mediaType) {
+    return button(NAMES[mediaType] ?? mediaType, async () => {
+      const { result, index, kind, view, theme } = this.current();
+      const query = new URLSearchParams({ text: 0, hypothesis: index, kind, level: view.level, threshold: view.threshold, theme });
       try {
-        save(await this.api.blob(`/v1/translations/${result.id}/alignment?${query}`), `alignment.${form}`);
+        const response = await this.api.download(`/v1/translations/${result.id}/alignment?${query}`, mediaType);
+        save(await response.blob(), fileName(response) ?? "alignment");
       } catch (problem) {
         this.fail(problem);
       }
     });
   }
 
-  #forget(id) {
+  #forget(result, capabilities) {
     return button("Delete from the service", async () => {
       try {
-        await this.api.delete(`/v1/translations/${id}`);
-        history.replaceState(null, "", location.pathname);
-        this.say("Deleted. Its address no longer works.");
+        await this.api.delete(`/v1/translations/${result.id}`);
       } catch (problem) {
         this.fail(problem);
+        return;
       }
+      history.replaceState(null, "", location.pathname);
+      result.forget();
+      this.show(capabilities);
+      this.say("Deleted. Its address no longer works.");
     });
   }
 
@@ -85,18 +88,24 @@ function pharaoh(segments) {
   return segments.map((links) => links.map(([source, target]) => `${source}-${target}`).join(" ")).join("\n");
 }
 
+function fileName(response) {
+  return /filename="([^"]+)"/u.exec(response.headers.get("Content-Disposition") ?? "")?.[1];
+}
+
 function button(name, act) {
-  const made = document.createElement("button");
-  made.type = "button";
-  made.textContent = name;
+  const made = Object.assign(document.createElement("button"), { type: "button", textContent: name });
   made.addEventListener("click", act);
   return made;
 }
 
+function group(parts) {
+  const made = Object.assign(document.createElement("div"), { className: "group" });
+  made.append(...parts);
+  return made;
+}
+
 function save(blob, name) {
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(blob);
-  link.download = name;
+  const link = Object.assign(document.createElement("a"), { href: URL.createObjectURL(blob), download: name });
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 60_000); // the browser has begun to read it by then
 }

@@ -22,8 +22,13 @@ const problems = new ProblemView((key) => {
   api.key = key;
 });
 const languages = new Languages(() => showExamples());
-const results = new ResultView(askAgain);
-const exporting = new Exports(api, current, { say: announce, fail: (problem) => problems.show(problem) });
+const results = new ResultView({ findHypothesis, findResult, onShown: () => exporting.show(service.capabilities) });
+const exporting = new Exports(api, { current, say: announce, fail: (problem) => problems.show(problem) });
+// What the service is asked to keep: a translation can be shown also where it cannot be kept.
+const KEPT = { store: "best_effort" };
+const EXAMPLE = { store: "best_effort", ttl: 3600 };
+const COMPARISON = { store: false };
+
 let service = null; // { capabilities, limits }
 let running = null; // AbortController of the translation that is under way
 
@@ -36,7 +41,6 @@ text.addEventListener("keydown", (event) => {
   if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) form.requestSubmit();
 });
 stop.addEventListener("click", () => running?.abort());
-document.getElementById("result").addEventListener("shown", () => exporting.show(service.capabilities));
 addEventListener("hashchange", () => openStored());
 start();
 
@@ -61,25 +65,47 @@ async function start() {
   if (example && !text.value) {
     text.value = example[1];
     showCount();
-    await translate();
+    await translate(EXAMPLE);
   }
 }
 
-async function translate() {
+async function translate(lifetime = KEPT) {
   if (!service || !text.value.trim()) return;
-  const asked = { text: text.value, source: languages.source, target: languages.target, model: languages.model };
-  const result = await ask(asked, translate);
+  const asked = { text: text.value, source: languages.source, target: languages.target, model: languages.model, lifetime };
+  const result = await ask(asked, () => translate(lifetime));
   if (!result) return;
-  showResult(result);
-  history.pushState(null, "", result.id && service.capabilities.canFetch ? `#${result.id}` : location.pathname);
+  await showResult(result);
+  const address = result.id && service.capabilities.canFetch ? `#${result.id}` : location.pathname;
+  // The example came by itself: going back from it leaves the page.
+  if (lifetime === EXAMPLE) history.replaceState(null, "", address);
+  else history.pushState(null, "", address);
   announce(`Translated: ${result.best.text}`);
 }
 
-/** The same text by another model or with another kind of alignment. */
-function askAgain({ model, kind }) {
-  const { result } = results.shown;
-  const again = { text: result.text, source: result.source, target: result.target, model, kind };
-  return ask(again, null, { isQuiet: true });
+/** The same text by another model; null where that failed. */
+function findResult(model) {
+  return askAgain(results.shown.result, { model });
+}
+
+/** A hypothesis with a kind of alignment that its answer does not have is fetched or asked for anew. */
+async function findHypothesis(result, index, kind) {
+  if (kind === result.kind) return result.hypotheses[index];
+  if (!service.capabilities.canFetchKind || !result.id) {
+    return (await askAgain(result, { model: result.model, kind }))?.hypotheses[index] ?? null;
+  }
+  const query = new URLSearchParams({ hypothesis: index, kind, offset_encoding: "utf-16", text: 0 });
+  for (const level of ["word", "piece"]) query.append("level", level);
+  try {
+    const alignment = await api.get(`/v1/translations/${result.id}/alignment?${query}`);
+    return { ...result.hypotheses[index], alignment };
+  } catch (problem) {
+    problems.show(problem);
+    return null;
+  }
+}
+
+function askAgain({ text, source, target }, choices) {
+  return ask({ text, source, target, ...choices, lifetime: COMPARISON }, null, { isQuiet: true });
 }
 
 /** A Result, or null where it failed or was stopped; the person has been told then. */
@@ -91,6 +117,7 @@ async function ask(asked, retry, { isQuiet = false } = {}) {
   try {
     return new Result(asked.text, await send(asked, controller.signal, isQuiet));
   } catch (error) {
+    results.dropPartial();
     if (error.name !== "AbortError") problems.show(error, retry);
     return null;
   } finally {
@@ -105,7 +132,7 @@ async function send(asked, signal, isQuiet) {
   const body = requestBody(asked, service.limits);
   try {
     if (!service.capabilities.canStream || isQuiet) return await api.translate(body, { signal });
-    const partial = new PartialTranslation(asked.text);
+    const partial = new PartialTranslation();
     const onEvent = (name, data) => {
       if (partial.add(name, data)) results.showPartial(asked.text, partial.translation, asked);
     };
@@ -117,9 +144,11 @@ async function send(asked, signal, isQuiet) {
 }
 
 function showResult(result) {
+  const { capabilities } = service;
   const model = languages.models.find((one) => one.name === result.model);
-  const kinds = service.capabilities.canChooseKind ? (model?.alignment_kinds ?? []) : [];
-  results.show(result, languages.models, kinds);
+  const others = languages.models.filter((one) => one !== model).map((one) => one.name);
+  const canHaveOther = capabilities.canAskKind || (capabilities.canFetchKind && result.id);
+  return results.show(result, others, result.kind && canHaveOther ? (model?.alignment_kinds ?? []) : []);
 }
 
 /** Show the stored result that the address names; false where it names none. */
@@ -127,12 +156,11 @@ async function openStored() {
   const id = location.hash.slice(1);
   if (!id || !service?.capabilities.canFetch) return false;
   try {
-    const stored = await api.get(`/v1/translations/${encodeURIComponent(id)}`);
-    const result = new Result(stored.source_texts[0], stored);
+    const result = Result.ofStored(await api.get(`/v1/translations/${encodeURIComponent(id)}`));
     text.value = result.text;
     languages.choose(result.source, result.target);
     showCount();
-    showResult(result);
+    await showResult(result);
   } catch (problem) {
     problems.show(problem);
   }
@@ -140,15 +168,8 @@ async function openStored() {
 }
 
 function current() {
-  const { result, hypothesis } = results.shown;
-  return {
-    result,
-    hypothesis,
-    shown: result.hypotheses[hypothesis],
-    view: results.view,
-    links: results.drawing.links,
-    theme: document.getElementById("theme").getAttribute("aria-pressed") === "true" ? "dark" : "light",
-  };
+  const isDark = document.getElementById("theme").getAttribute("aria-pressed") === "true";
+  return { ...results.shown, view: results.view, theme: isDark ? "dark" : "light" };
 }
 
 function showExamples() {

@@ -3,7 +3,8 @@
 import { Panel } from "./panel.js";
 import { MEANINGS } from "./result.js";
 
-const ordinals = ["best", "2nd", "3rd", "4th", "5th", "6th", "7th", "8th"];
+const ORDINALS = ["best", "2nd", "3rd", "4th", "5th", "6th", "7th", "8th"];
+const KINDS = { attention: "attention", head: "alignment head" };
 
 export class ResultView {
   #root = document.getElementById("result");
@@ -18,13 +19,17 @@ export class ResultView {
   #first = new Panel((panel, detail) => this.#lightOther(panel, detail));
   #second = new Panel((panel, detail) => this.#lightOther(panel, detail));
   #result = null;
-  #others = []; // what the list of comparisons offers: { name, get: () => [Result, hypothesis] }
-  #chosen = 0;
+  #chosen = 0; // which of its hypotheses
+  #kind = null;
+  #others = []; // what it can be compared with: { name, get }, where get() gives { result, hypothesis } or null
   #isLighting = false;
 
-  /** `ask({ model, kind })` resolves to the Result for the same text, or to null where that failed. */
-  constructor(ask) {
-    this.ask = ask;
+  /**
+   * `findHypothesis(result, index, kind)` resolves to a hypothesis with that kind of alignment and
+   * `findResult(model)` to the Result of another model, or each to null where that failed.
+   */
+  constructor({ findHypothesis, findResult, onShown }) {
+    Object.assign(this, { findHypothesis, findResult, onShown });
     this.#panels.append(this.#first.root);
     this.#threshold.addEventListener("input", () => this.#review());
     this.#levels.addEventListener("change", () => this.#review());
@@ -32,14 +37,8 @@ export class ResultView {
     this.#compare.addEventListener("change", () => this.#changeComparison());
   }
 
-  /** The Result that is shown, and which of its hypotheses. */
   get shown() {
-    return this.#result && { result: this.#result, hypothesis: this.#chosen };
-  }
-
-  /** The drawing of the first panel, with its `links`. */
-  get drawing() {
-    return this.#first.drawing;
+    return { result: this.#result, index: this.#chosen, kind: this.#kind, hypothesis: this.#first.shown, links: this.#first.drawing.links };
   }
 
   get view() {
@@ -50,125 +49,128 @@ export class ResultView {
   showPartial(text, partial, { source, target }) {
     this.#root.hidden = false;
     this.#root.classList.add("partial");
-    this.#first.show({ text, source, target }, partial, "", { ...this.view, level: partial.level ?? "word" });
+    this.#hideSecond();
+    this.#first.show({ text, source, target }, partial, "", this.view);
   }
 
-  show(result, models, kinds) {
+  /** Nothing more arrives: show again what was there before. */
+  dropPartial() {
+    if (!this.#root.classList.contains("partial")) return;
+    this.#root.classList.remove("partial");
+    if (this.#result) this.#showChosen();
+    else this.#root.hidden = true;
+  }
+
+  async show(result, otherModels, kinds) {
     this.#root.hidden = false;
     this.#root.classList.remove("partial");
     this.#result = result;
     this.#chosen = 0;
-    this.#showKinds(kinds);
-    this.#offerComparisons(models, kinds);
+    this.#kind = result.kind;
+    this.#kinds.hidden = this.#meaning.hidden = kinds.length < 2;
+    this.#offerComparisons(otherModels, kinds);
     this.#hideSecond();
-    this.#showChosen();
+    await this.#showChosen();
   }
 
-  #showChosen() {
+  /** False where what is chosen could not be had; what was shown then stays. */
+  async #showChosen() {
+    const hypothesis = await this.findHypothesis(this.#result, this.#chosen, this.#kind);
+    if (!hypothesis) return false;
+    const title = this.#second.root.isConnected ? this.#title(ORDINALS[this.#chosen], this.#kind) : "";
+    this.#first.show(this.#result, hypothesis, title, this.view);
+    this.#listAlternatives();
+    for (const input of this.#kinds.querySelectorAll("input")) input.checked = input.value === this.#kind;
+    this.#meaning.textContent = MEANINGS[this.#kind] ?? "";
+    this.onShown();
+    return true;
+  }
+
+  #title(ordinal, kind) {
+    const what = this.#kinds.hidden ? [] : [KINDS[kind]];
+    return [this.#result.model, `${ordinal} translation`, ...what].join(" · ");
+  }
+
+  #listAlternatives() {
     const { hypotheses } = this.#result;
-    this.#first.show(this.#result, hypotheses[this.#chosen], this.#title(), this.view);
-    this.#listAlternatives(hypotheses);
-    this.#root.dispatchEvent(new CustomEvent("shown"));
-  }
-
-  #title() {
-    return this.#second.root.isConnected ? `${this.#result.model}, ${ordinals[this.#chosen]} translation` : "";
-  }
-
-  #listAlternatives(hypotheses) {
     this.#alternatives.hidden = hypotheses.length < 2;
-    this.#list.replaceChildren(
-      ...hypotheses.map((hypothesis, index) => {
-        const button = document.createElement("button");
-        const text = document.createElement("bdi");
-        text.textContent = hypothesis.text;
-        text.dir = "auto";
-        text.lang = this.#result.target;
-        const share = document.createElement("span");
-        share.className = "share";
-        share.textContent = `score ${hypothesis.score.toFixed(2)}`;
-        share.title = "What the search ranks by: the log-probability, made fair to long translations";
-        button.type = "button";
-        button.setAttribute("aria-pressed", String(index === this.#chosen));
-        button.append(text, share);
-        button.addEventListener("click", () => {
-          this.#chosen = index;
-          this.#showChosen();
-          this.#list.children[index].firstChild.focus();
-        });
-        const item = document.createElement("li");
-        item.append(button);
-        return item;
-      }),
-    );
+    this.#list.replaceChildren(...hypotheses.map((hypothesis, index) => this.#alternative(hypothesis, index)));
+  }
+
+  #alternative({ text, score }, index) {
+    const words = Object.assign(document.createElement("bdi"), { textContent: text, dir: "auto", lang: this.#result.target });
+    const told = Object.assign(document.createElement("span"), { className: "score", textContent: `score ${score.toFixed(2)}` });
+    told.title = "What the search ranks by: the log-probability, made fair to long translations";
+    const button = Object.assign(document.createElement("button"), { type: "button" });
+    button.setAttribute("aria-pressed", String(index === this.#chosen));
+    button.append(words, told);
+    button.addEventListener("click", () => this.#choose(index));
+    const item = document.createElement("li");
+    item.append(button);
+    return item;
+  }
+
+  async #choose(index) {
+    const before = this.#chosen;
+    this.#chosen = index;
+    if (!(await this.#showChosen())) this.#chosen = before;
+    this.#list.children[index].firstChild.focus();
+  }
+
+  async #changeKind() {
+    const before = this.#kind;
+    this.#kind = this.#kinds.querySelector(":checked").value;
+    if (await this.#showChosen()) return;
+    this.#kind = before;
+    await this.#showChosen();
   }
 
   #review() {
     document.getElementById("threshold-shown").textContent = `${Math.round(100 * this.view.threshold)}%`;
     this.#first.view(this.view);
     this.#second.view(this.view);
-    this.#root.dispatchEvent(new CustomEvent("shown"));
   }
 
-  #showKinds(kinds) {
-    const { kind } = this.#result;
-    this.#kinds.hidden = kinds.length < 2;
-    for (const input of this.#kinds.querySelectorAll("input")) input.checked = input.value === kind;
-    this.#meaning.hidden = kinds.length < 2;
-    this.#meaning.textContent = MEANINGS[kind] ?? "";
-  }
-
-  async #changeKind() {
-    const kind = this.#kinds.querySelector(":checked").value;
-    const result = await this.ask({ model: this.#result.model, kind });
-    if (!result) {
-      this.#showKinds(["attention", "head"]);
-      return;
-    }
-    const chosen = Math.min(this.#chosen, result.hypotheses.length - 1);
-    this.#result = result;
-    this.#chosen = chosen;
-    this.#showKinds(["attention", "head"]);
-    this.#showChosen();
-  }
-
-  #offerComparisons(models, kinds) {
-    const { hypotheses, model, kind } = this.#result;
-    const asked = (options) => async () => {
-      const other = await this.ask(options);
-      return other && [other, other.best];
-    };
-    this.#others = [
-      ...hypotheses.slice(1).map((hypothesis, index) => ({
-        name: `its ${ordinals[index + 1]} translation`,
-        get: async () => [this.#result, hypothesis],
-      })),
-      ...kinds
-        .filter((one) => one !== kind)
-        .map((one) => ({ name: one === "head" ? "its alignment head" : "its attention", get: asked({ model, kind: one }) })),
-      ...models.filter((one) => one.name !== model).map((one) => ({ name: `the model ${one.name}`, get: asked({ model: one.name, kind: null }) })),
-    ];
-    this.#compare.replaceChildren(
-      new Option("nothing", ""),
-      ...this.#others.map(({ name }, index) => new Option(name, String(index))),
-    );
-    this.#compare.parentNode.hidden = this.#others.length === 0;
+  #offerComparisons(otherModels, kinds) {
+    const result = this.#result;
+    const alternatives = result.hypotheses.slice(1).map((_, index) => ({
+      name: `the ${ORDINALS[index + 1]} translation`,
+      title: () => this.#title(ORDINALS[index + 1], this.#kind),
+      get: async () => ({ result, hypothesis: await this.findHypothesis(result, index + 1, this.#kind) }),
+    }));
+    const others = kinds
+      .filter((kind) => kind !== result.kind)
+      .map((kind) => ({
+        name: `its ${KINDS[kind]}`,
+        title: () => this.#title(ORDINALS[this.#chosen], kind),
+        get: async () => ({ result, hypothesis: await this.findHypothesis(result, this.#chosen, kind) }),
+      }));
+    const models = otherModels.map((name) => ({
+      name: `the model ${name}`,
+      title: () => `${name} · best translation`,
+      get: async () => {
+        const other = await this.findResult(name);
+        return { result: other, hypothesis: other?.best };
+      },
+    }));
+    this.#others = [...alternatives, ...others, ...models];
+    const options = this.#others.map(({ name }, index) => new Option(name, String(index)));
+    this.#compare.replaceChildren(new Option("nothing", ""), ...options);
+    this.#compare.parentNode.hidden = options.length === 0;
   }
 
   async #changeComparison() {
     const other = this.#others[this.#compare.value];
-    const found = other ? await other.get() : null;
-    if (!found) {
+    const found = other && (await other.get());
+    if (found?.hypothesis) {
+      this.#panels.append(this.#second.root);
+      this.#panels.classList.add("two");
+      this.#second.show(found.result, found.hypothesis, other.title(), this.view);
+    } else {
       this.#compare.value = "";
       this.#hideSecond();
-      this.#showChosen();
-      return;
     }
-    const [result, hypothesis] = found;
-    this.#panels.append(this.#second.root);
-    this.#panels.classList.add("two");
-    this.#second.show(result, hypothesis, `${result.model}, ${other.name.replace(/^(its|the model) /u, "")}`, this.view);
-    this.#showChosen();
+    await this.#showChosen();
   }
 
   #hideSecond() {
@@ -176,16 +178,13 @@ export class ResultView {
     this.#panels.classList.remove("two");
   }
 
-  /** Both panels have the same source: what is lit in one is lit in the other. */
+  /** Both panels have the same source: a word of it that is lit in one is lit in the other. */
   #lightOther(panel, detail) {
     const other = panel === this.#first ? this.#second : this.#first;
     if (this.#isLighting || !other.root.isConnected) return;
     this.#isLighting = true;
-    if (detail?.source !== null && detail?.source !== undefined) {
-      other.drawing.light({ place: detail.place, source: detail.source }, { lock: detail.locked });
-    } else {
-      other.drawing.release();
-    }
+    if (detail === null || detail.source === null) other.drawing.release();
+    else other.drawing.light({ place: detail.place, source: detail.source }, { lock: detail.locked });
     this.#isLighting = false;
   }
 }

@@ -4,7 +4,7 @@ const MOST_ALTERNATIVES = 4;
 const BEAM = 5;
 
 /** The body of a request for everything that the page shows. */
-export function requestBody({ text, source, target, model, kind }, limits) {
+export function requestBody({ text, source, target, model, kind, lifetime }, limits) {
   const beam = Math.min(BEAM, limits.max_beam_size);
   const alignment = { level: ["word", "piece"], offset_encoding: "utf-16" };
   return {
@@ -12,6 +12,7 @@ export function requestBody({ text, source, target, model, kind }, limits) {
     ...(model ? { model } : { source_lang: source, target_lang: target }),
     decoding: { beam_size: beam, n_best: Math.min(MOST_ALTERNATIVES, beam) },
     alignment: kind ? { ...alignment, kind } : alignment,
+    ...lifetime,
   };
 }
 
@@ -27,9 +28,19 @@ export class Result {
     this.best = answer.translations[0];
   }
 
+  /** A stored answer, whose text is put together from the words that it names. */
+  static ofStored(answer) {
+    return new Result(sourceOf(answer.translations[0]), answer);
+  }
+
   /** Where it is stored, or null. */
   get id() {
     return this.answer.id ?? null;
+  }
+
+  /** It is stored no longer. */
+  forget() {
+    this.answer = { ...this.answer, id: null };
   }
 
   get model() {
@@ -52,6 +63,35 @@ export class Result {
   get hypotheses() {
     return [this.best, ...this.best.alternatives];
   }
+}
+
+/**
+ * The text that was translated. Its words stand in the alignment; between sentences there is what the
+ * translation has there, since that is kept character for character, and between words a space.
+ */
+function sourceOf({ text, segments, alignment }) {
+  if (!alignment) return "";
+  const translation = slicer(text, alignment.offset_encoding);
+  let source = "";
+  let targetPlace = 0;
+  for (const [index, one] of (segments ?? []).entries()) {
+    source += translation(targetPlace, one.target.start);
+    targetPlace = one.target.end;
+    let place = one.source.start;
+    for (const token of alignment.segments.find(({ segment }) => segment === index)?.source_tokens ?? []) {
+      if (token.end <= place) continue;
+      source += " ".repeat(Math.max(0, token.start - place)) + token.text;
+      place = token.end;
+    }
+  }
+  return source + translation(targetPlace, Infinity);
+}
+
+function slicer(text, unit) {
+  if (unit === "utf-16") return (start, end) => text.slice(start, end);
+  if (unit === "utf-32") return (start, end) => [...text].slice(start, end).join("");
+  const bytes = new TextEncoder().encode(text);
+  return (start, end) => new TextDecoder().decode(bytes.slice(start, end));
 }
 
 export const MEANINGS = {
