@@ -15,8 +15,11 @@ export class PartialTranslation {
     return name === "token";
   }
 
+  /** What is there now; it stays as it is when more arrives. */
   get translation() {
-    const segments = [...this.#segments.values()].filter((one) => one.target_tokens.length > 0);
+    const segments = [...this.#segments.values()]
+      .filter((one) => one.target_tokens.length > 0)
+      .map((one) => ({ ...one, target_tokens: [...one.target_tokens], weights: [...one.weights] }));
     return {
       text: this.#text.join(""),
       isPartial: true,

@@ -514,7 +514,7 @@
     .error { color: var(--_warning); }
 
     .segment { min-width: 0; }
-    .lines { position: relative; display: grid; width: fit-content; max-width: 100%; gap: 4.25rem; padding-block: 0.25rem; }
+    .lines { position: relative; display: grid; grid-template-columns: minmax(0, auto); width: fit-content; max-width: 100%; gap: 4.25rem; padding-block: 0.25rem; }
     .line { position: relative; font-size: var(--alignment-size, 1.3rem); line-height: 1.75; white-space: pre-wrap; overflow-wrap: anywhere; }
     .word {
       display: inline-block; max-width: 100%; padding-inline: 0.14em; margin-inline: -0.08em; border-radius: 0.25em;
@@ -562,7 +562,7 @@
     thead th.end { color: var(--_muted); font-style: italic; cursor: default; padding-inline-start: 0.5rem; }
     .percent { color: light-dark(#1a1d21, #ffffff); }
     .strong .percent { color: light-dark(#ffffff, #0d1116); }
-    td:not(.link, .on) .percent { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
+    td:not(.link, .on) .percent, .lit td:not(.on) .percent { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
     .lit td:not(.on) { opacity: 0.3; }
     .lit th.on { font-weight: 700; color: var(--_accent); }
     td[data-source]:hover { box-shadow: 0 0 0 2px var(--_accent); }

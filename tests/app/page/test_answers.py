@@ -1,0 +1,324 @@
+"""What the page makes of answers that a tiny model cannot give."""
+
+import json
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.app.page.alignments import (
+    HOUSE,
+    HOUSES,
+    OTHER_HOUSE,
+    SOURCE,
+    TARGET,
+    WEIGHTS,
+    WORDS,
+    alignment,
+    answer,
+    matrix,
+    tokens,
+)
+from tests.app.page.conftest import reply
+
+TRANSLATE = "**/v1/translate"
+
+
+def models(*names, kinds=("attention",), source="en", target="fr"):
+    return [
+        {"name": name, "source_lang": source, "target_lang": target, "alignment_kinds": [*kinds]}
+        for name in names
+    ]
+
+
+def problem(code, title, detail, status=422):
+    return {"code": code, "title": title, "detail": detail, "status": status, "errors": []}
+
+
+def translate(page, text=SOURCE):
+    page.locator("#text").fill(text)
+    page.locator("#translate").click()
+
+
+def told(page):
+    expect(page.locator("#problem")).to_be_visible()
+    return page.locator("#problem p").inner_text()
+
+
+def test_error_of_the_service_is_told_as_a_sentence(translated):
+    detail = "The value must be at most 8. (at /decoding/beam_size)"
+    body = problem("limit_exceeded", "An option is above its limit", detail)
+    reply(translated, TRANSLATE, 422, body)
+    translate(translated)
+    assert told(translated) == "An option is above its limit. The value must be at most 8."
+    expect(translated.locator("#key-request")).to_be_hidden()
+
+
+def test_text_that_is_too_long_is_counted_and_refused(translated):
+    translate(translated, "word " * 500)
+    assert "2000" in told(translated)
+    assert translated.locator("#count").inner_text() == "2500 of 2000 characters"
+
+
+def test_full_service_says_when_to_come_back_and_can_be_asked_again(translated):
+    body = json.dumps(problem("overloaded", "The service is full", "Too many requests wait.", 503))
+    translated.route(
+        TRANSLATE,
+        lambda route: route.fulfill(status=503, body=body, headers={"Retry-After": "3"}),
+    )
+    translate(translated)
+    assert told(translated).endswith("Try again in 3 seconds.")
+    translated.unroute(TRANSLATE)
+    with translated.expect_response(TRANSLATE):
+        translated.get_by_role("button", name="Try again").click()
+    expect(translated.locator("#problem")).to_be_hidden()
+
+
+def test_service_that_does_not_answer_is_told(translated):
+    translated.route(TRANSLATE, lambda route: route.abort())
+    translate(translated)
+    assert told(translated).startswith("The service does not answer.")
+
+
+def test_answer_that_is_no_problem_document_is_told_too(translated):
+    translated.route(TRANSLATE, lambda route: route.fulfill(status=502, body="<h1>Bad</h1>"))
+    translate(translated)
+    assert told(translated) == "The service answered with the status 502."
+
+
+def test_key_is_asked_for_and_sent_from_memory(translated):
+    body = problem("unauthorized", "A key is needed", "Send a key.", 401)
+    reply(translated, TRANSLATE, 401, body)
+    translate(translated)
+    expect(translated.locator("#key-request")).to_be_visible()
+    translated.unroute(TRANSLATE)
+    reply(translated, TRANSLATE, 200, HOUSES)
+    translated.locator("#key").fill("sa_live_secret")
+    with translated.expect_request(TRANSLATE) as asked:
+        translated.get_by_role("button", name="Use it").click()
+    assert asked.value.headers["authorization"] == "Bearer sa_live_secret"
+    kept = translated.evaluate("JSON.stringify([{ ...localStorage }, { ...sessionStorage }])")
+    assert "secret" not in kept
+    assert "secret" not in translated.url
+    assert translated.locator("#key").input_value() == ""
+
+
+def test_translation_can_be_stopped(translated):
+    translated.route(TRANSLATE, lambda _: None)  # an answer that never comes
+    translate(translated)
+    translated.locator("#stop").click()
+    expect(translated.locator("#translate")).to_be_enabled()
+    expect(translated.locator("#problem")).to_be_hidden()
+
+
+def test_matrix_that_is_too_large_is_asked_for_sparsely(translated):
+    asked = []
+    too_large = problem("matrix_too_large", "Too many weights", "Ask for `sparse`.", 413)
+
+    def answer_sparse_only(route):
+        body = json.loads(route.request.post_data)
+        asked.append(body["alignment"])
+        is_sparse = body["alignment"].get("form") == "sparse"
+        route.fulfill(status=200 if is_sparse else 413, json=HOUSES if is_sparse else too_large)
+
+    translated.route(TRANSLATE, answer_sparse_only)
+    translate(translated)
+    expect(translated.locator(".target .word")).to_have_text(["La", "maison", "blanche"])
+    assert [one.get("form") for one in asked] == [None, "sparse"]
+
+
+def test_model_without_attention_says_that_there_is_nothing_to_draw(translated):
+    reply(translated, TRANSLATE, 200, answer(SOURCE, [(TARGET, None)]))
+    translate(translated)
+    expect(translated.locator(".panel .hint")).to_contain_text(TARGET)
+    expect(translated.locator("attention-alignment")).to_be_hidden()
+
+
+def test_translation_that_was_cut_off_is_marked(translated):
+    cut = answer(SOURCE, [(TARGET, HOUSE)])
+    cut["translations"][0]["finish_reason"] = "length"
+    reply(translated, TRANSLATE, 200, cut)
+    translate(translated)
+    expect(translated.locator(".panel .hint")).to_contain_text("cut off")
+
+
+def test_swap_turns_the_languages_round(open_page):
+    page = open_page(
+        answers=[
+            (
+                "**/v1/languages",
+                200,
+                {
+                    "languages": [
+                        {"code": "en", "targets": ["fr"]},
+                        {"code": "fr", "targets": ["en"]},
+                    ]
+                },
+            )
+        ]
+    )
+    page.wait_for_selector("#exports button")
+    assert page.locator("#source-language option").all_inner_texts() == ["English", "French"]
+    page.locator("#swap").click()
+    assert page.locator("#source-language").input_value() == "fr"
+    assert page.locator("#target-language").input_value() == "en"
+    assert page.locator("#examples button").first.inner_text() == "une phrase"
+
+
+def test_swap_is_off_where_no_model_goes_back(translated):
+    assert translated.locator("#swap").is_disabled()
+    assert translated.locator("#model-choice").is_hidden()
+
+
+def test_one_of_several_models_is_chosen_and_compared_with_another(open_page):
+    page = open_page(answers=[("**/v1/models", 200, {"models": models("tiny", "small")})])
+    page.wait_for_selector("#exports button")
+    reply(page, TRANSLATE, 200, answer(SOURCE, [(TARGET, HOUSE)], model="small"))
+    page.locator("#model").select_option("small")
+    page.locator("#text").fill(SOURCE)
+    with page.expect_request(TRANSLATE) as asked:
+        page.locator("#translate").click()
+    assert json.loads(asked.value.post_data)["model"] == "small"
+    reply(page, TRANSLATE, 200, answer(SOURCE, [("La blanche maison", OTHER_HOUSE)]))
+    with page.expect_request(TRANSLATE) as asked:
+        page.locator("#compare").select_option(label="the model tiny")
+    assert json.loads(asked.value.post_data)["store"] is False
+    expect(page.locator(".panel h2")).to_have_text(
+        ["small · best translation", "tiny · best translation"]
+    )
+    expect(page.locator(".panel").nth(1).locator(".target .word").nth(1)).to_have_text("blanche")
+
+
+HEAD = alignment(matrix(SOURCE, TARGET, *WORDS, [[1, 0, 0], [0, 0, 1], [0, 1, 0]]), kind="head")
+
+
+@pytest.fixture
+def with_head(open_page):
+    """The page with a model that has an alignment head, and its answer for the white house."""
+    page = open_page()
+    document = page.evaluate("fetch('/openapi.json').then((response) => response.json())")
+    document["components"]["schemas"]["AlignmentRequest"]["properties"]["kind"] = {}
+    page = open_page(
+        answers=[
+            ("**/openapi.json", 200, document),
+            ("**/v1/models", 200, {"models": models("tiny", kinds=("attention", "head"))}),
+        ]
+    )
+    page.wait_for_selector("#exports button")
+
+    def answer_kind(route):
+        kind = json.loads(route.request.post_data)["alignment"].get("kind", "attention")
+        given = HEAD if kind == "head" else HOUSE
+        route.fulfill(status=200, json=answer(SOURCE, [(TARGET, given)], id=None))
+
+    page.route(TRANSLATE, answer_kind)
+    translate(page)
+    expect(page.locator(".target .word").first).to_have_text("La")
+    return page
+
+
+def test_kind_of_alignment_can_be_changed_and_says_what_it_means(with_head):
+    assert with_head.locator("#kind-meaning").inner_text().startswith("Attention: what the network")
+    with_head.get_by_text("Alignment head", exact=True).click()
+    expect(with_head.locator("#kind-meaning")).to_contain_text("after the word was chosen")
+    assert with_head.locator(".ribbon").count() == 3
+    assert with_head.locator("td.link").all_inner_texts() == ["100", "100", "100"]
+
+
+def test_attention_and_head_stand_side_by_side(with_head):
+    with_head.locator("#compare").select_option(label="its alignment head")
+    expect(with_head.locator(".panel h2")).to_have_text(
+        [
+            "tiny · best translation · attention",
+            "tiny · best translation · alignment head",
+        ]
+    )
+
+
+def test_model_with_one_kind_offers_no_choice(translated):
+    assert translated.locator("#kinds").is_hidden()
+    assert translated.locator("#kind-meaning").is_hidden()
+
+
+def event(name, data):
+    return f"event: {name}\r\ndata: {json.dumps(data)}\r\n\r\n"
+
+
+def token(place, **more):
+    word = tokens(TARGET, *WORDS[1])[place]
+    return {"segment": 0, **word, "log_prob": -0.1, "attention": WEIGHTS[place], **more}
+
+
+@pytest.fixture
+def streaming(open_page):
+    """The page of a service that streams; `send` sets what the next translation streams."""
+    page = open_page()
+    document = page.evaluate("fetch('/openapi.json').then((response) => response.json())")
+    answers = document["paths"]["/v1/translate"]["post"]["responses"]["200"]
+    answers["content"]["text/event-stream"] = {}
+    started = {"segment": 0, "source_tokens": tokens(SOURCE, *WORDS[0])}
+
+    def send(*events):
+        body = ": heartbeat\r\n\r\n" + event("segment", started) + "".join(events)
+        page.unroute(TRANSLATE)
+        page.route(TRANSLATE, lambda route: route.fulfill(status=200, body=body))
+
+    page = open_page(answers=[("**/openapi.json", 200, document)])
+    send(event("done", HOUSES))
+    page.wait_for_selector("#exports button")
+    page.send = send
+    # Keeps what each drawing showed: an answer that a test gives arrives all at once.
+    page.evaluate(
+        """() => {
+            window.shown = [];
+            const drawing = document.querySelector("attention-alignment");
+            const element = Object.getPrototypeOf(drawing);
+            const { set } = Object.getOwnPropertyDescriptor(element, "alignment");
+            Object.defineProperty(drawing, "alignment", { set(value) {
+                window.shown.push([drawing.hasAttribute("partial"), value.text]);
+                set.call(this, value);
+            } });
+        }"""
+    )
+    return page
+
+
+def test_words_appear_as_they_are_made(streaming):
+    streaming.send(*(event("token", token(place)) for place in range(3)), event("done", HOUSES))
+    translate(streaming)
+    streaming.wait_for_function("shown.length === 4")
+    expect(streaming.locator(".target .word")).to_have_text(["La", "maison", "blanche"])
+    assert streaming.evaluate("shown") == [
+        [True, "La"],
+        [True, "La maison"],
+        [True, "La maison blanche"],
+        [False, "La maison blanche"],
+    ]
+
+
+def test_word_that_was_not_stable_is_taken_back(streaming):
+    wrong = {**token(1), "text": "blanche", "end": 10, "stable": False}
+    events = [token(0), wrong, token(1), token(2)]
+    streaming.send(*(event("token", one) for one in events), event("done", HOUSES))
+    translate(streaming)
+    streaming.wait_for_function("shown.length === 5")
+    assert [text for _, text in streaming.evaluate("shown")] == [
+        "La",
+        "La blanche",
+        "La maison",
+        "La maison blanche",
+        "La maison blanche",
+    ]
+
+
+def test_error_in_a_stream_is_told_and_what_was_there_before_comes_back(streaming):
+    body = problem("deadline_exceeded", "Not ready in time", "Send less text.", 504)
+    streaming.send(event("token", token(0)), event("error", body))
+    translate(streaming)
+    assert told(streaming) == "Not ready in time. Send less text."
+    expect(streaming.locator("#exports")).to_be_visible()
+
+
+def test_stream_that_ends_early_is_told(streaming):
+    streaming.send(event("token", token(0)))
+    translate(streaming)
+    assert told(streaming).startswith("The connection ended")
