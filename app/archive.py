@@ -23,6 +23,7 @@ from app.storage.record import Record, RecordTooLargeError, new_record_id
 from app.storage.records import IdempotentRequest
 from app.storage.storage import Storage
 from app.stored_translation import describe
+from app.translator import Watch
 
 SHARED_TTL_SECONDS = 86_400
 """Longest life of a record of callers who have no key, and so nobody to delete it for them."""
@@ -55,9 +56,15 @@ class Archive:
         self._clock = clock
 
     async def translate(
-        self, caller: Caller, request: TranslateRequest, key: str | None
+        self,
+        caller: Caller,
+        request: TranslateRequest,
+        key: str | None,
+        watch: Watch | None = None,
     ) -> ArchivedAnswer:
         """Answer `request`, or give the stored answer where `key` came with it before.
+
+        `watch` is told of every step of the translation, if there is one.
 
         Raises:
             InvalidInputError: there is a key, and nothing is to be stored.
@@ -79,7 +86,7 @@ class Archive:
             receipt = RecordReply(
                 id=record_id, created_at=rfc3339(created_at), expires_at=rfc3339(expires_at)
             )
-        answer = await self._service.translate(request, receipt, caller.identity)
+        answer = await self._service.translate(request, receipt, caller.identity, watch)
         await self._gate.charge(caller, answer.tokens)
         if record_id is None:
             return _answer(answer, answer.content, None)

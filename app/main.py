@@ -26,6 +26,7 @@ from app.routes import api, health
 from app.service import Service
 from app.settings import Settings, load_settings
 from app.storage.storage import open_storage
+from app.stream_schemas import SegmentEndEvent, SegmentEvent, TokenEvent
 
 DESCRIPTION = """
 Translates, and tells for every word of the translation which words of the text it was made from.
@@ -40,6 +41,9 @@ SECURITY_SCHEMES = {
 }
 SECURITY: list[dict[str, list[str]]] = [{"bearer": []}, {"header": []}, {}]
 """Either header; neither where the service has no keys."""
+
+UNROUTED_REPLIES = (ProblemReply, SegmentEvent, TokenEvent, SegmentEndEvent)
+"""Bodies that no route returns by itself, and that the document tells of all the same."""
 
 
 def create_app(
@@ -101,7 +105,7 @@ def create_app(
 
 
 def openapi_document(app: FastAPI) -> dict[str, Any]:
-    """The OpenAPI document, with the schema that every error has; made once."""
+    """The OpenAPI document, with the schemas of errors and events; made once."""
     if app.openapi_schema is None:
         document = get_openapi(
             title=app.title,
@@ -110,10 +114,11 @@ def openapi_document(app: FastAPI) -> dict[str, Any]:
             description=app.description,
             routes=app.routes,
         )
-        schema = ProblemReply.model_json_schema(ref_template="#/components/schemas/{model}")
         schemas = document["components"]["schemas"]
-        schemas.update(schema.pop("$defs"))
-        schemas["ProblemReply"] = schema
+        for reply in UNROUTED_REPLIES:
+            schema = reply.model_json_schema(ref_template="#/components/schemas/{model}")
+            schemas.update(schema.pop("$defs", {}))
+            schemas[reply.__name__] = schema
         document["components"]["securitySchemes"] = SECURITY_SCHEMES
         for path, operations in document["paths"].items():
             for operation in operations.values():

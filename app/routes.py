@@ -1,11 +1,11 @@
 """The addresses of the service; they speak HTTP and leave everything else to `app/service.py`."""
 
 from dataclasses import asdict
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Request, Response
 
-from app.archive import Archive
+from app.archive import Archive, ArchivedAnswer
 from app.description_schemas import (
     HealthReply,
     LanguageReply,
@@ -14,13 +14,16 @@ from app.description_schemas import (
     ModelReply,
     ModelsReply,
 )
+from app.event_stream import wants_events
 from app.gate import CallerDep, GuardedRoute
 from app.limits import describe_limits
+from app.live import LiveTranslation
 from app.models import LoadedModel
 from app.problem_responses import PROBLEM
 from app.reply_schemas import TranslateReply
 from app.schemas import TranslateRequest
 from app.service import Service
+from app.translation_stream import stream_response
 
 
 def _service(request: Request) -> Service:
@@ -42,11 +45,32 @@ IdempotencyKey = Annotated[
         description="The same key with the same body gives the same stored answer for 24 hours.",
     ),
 ]
+EVENTS: dict[int | str, dict[str, Any]] = {
+    200: {
+        "content": {
+            "text/event-stream": {
+                "schema": {
+                    "type": "string",
+                    "description": "Server-sent events, each with JSON as its data: `segment` and "
+                    "`token` while a sentence is translated, `segment_end` behind it, and at the "
+                    "end either `done` or `error`.",
+                    "x-events": {
+                        "segment": {"$ref": "#/components/schemas/SegmentEvent"},
+                        "token": {"$ref": "#/components/schemas/TokenEvent"},
+                        "segment_end": {"$ref": "#/components/schemas/SegmentEndEvent"},
+                        "done": {"$ref": "#/components/schemas/TranslateReply"},
+                        "error": {"$ref": "#/components/schemas/ProblemReply"},
+                    },
+                }
+            }
+        }
+    }
+}
 api = APIRouter(prefix="/v1", route_class=GuardedRoute, responses=PROBLEM)
 health = APIRouter(tags=["health"], responses=PROBLEM)
 
 
-@api.post("/translate", response_model=TranslateReply, tags=["translation"])
+@api.post("/translate", response_model=TranslateReply, responses=EVENTS, tags=["translation"])
 async def translate(
     request: Request,
     body: TranslateRequest,
@@ -54,7 +78,14 @@ async def translate(
     archive: ArchiveDep,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
-    """Translate texts, with the alignment of every word of the translation to the text."""
+    """Translate texts, with the alignment of every word of the translation to the text.
+
+    With `Accept: text/event-stream` every step of the translation is an event.
+    """
+    if wants_events(request.headers.get("accept")):
+        live: LiveTranslation[ArchivedAnswer] = LiveTranslation(body)
+        work = archive.translate(caller, body, idempotency_key, live)
+        return await stream_response(request, live.follow(work))
     answer = await archive.translate(caller, body, idempotency_key)
     request.state.facts.update(answer.facts)
     timings = ", ".join(f"{name};dur={value:.1f}" for name, value in answer.timings.items())

@@ -28,7 +28,7 @@ from app.request_log import Facts
 from app.schemas import AlignmentRequest, TranslateRequest
 from app.settings import Settings
 from app.supervisor import Supervisor
-from app.translator import Translations, Translator
+from app.translator import Translations, Translator, Watch
 from model.hypothesis import SearchOptions
 
 
@@ -132,14 +132,18 @@ class Service:
         return None
 
     async def translate(
-        self, request: TranslateRequest, receipt: RecordReply | None = None, caller: str = LOCAL
+        self,
+        request: TranslateRequest,
+        receipt: RecordReply | None = None,
+        caller: str = LOCAL,
+        watch: Watch | None = None,
     ) -> TranslateAnswer:
         """Answer one request; raises a ServiceError for everything that stands against it.
 
         `receipt` says in the answer under which id it is going to be stored. Each `caller` has an
-        equal share of the network.
+        equal share of the network. `watch` is told of every step; the answer is the same.
         """
-        async with self._translations(request, caller) as (model, translations):
+        async with self._translations(request, caller, watch) as (model, translations):
             began = time.monotonic()
             content = await asyncio.to_thread(
                 lambda: render(
@@ -231,7 +235,7 @@ class Service:
 
     @asynccontextmanager
     async def _translations(
-        self, request: TranslateRequest, caller: str
+        self, request: TranslateRequest, caller: str, watch: Watch | None = None
     ) -> AsyncIterator[tuple[LoadedModel, Translations]]:
         """Translate in the room of the service that the request takes up until it is answered."""
         check_limits(request, self.settings)
@@ -239,7 +243,7 @@ class Service:
         with self._door.enter(request, caller) as (model, place):
             check_alignment(request, model)
             options = search_options(request)
-            yield model, await self._translator.translate(model, texts, options, place)
+            yield model, await self._translator.translate(model, texts, options, place, watch)
 
 
 def search_options(request: TranslateRequest) -> SearchOptions:

@@ -9,8 +9,10 @@ import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from app.admission import Load, Reservation
+from app.engine import SentenceStep
 from app.errors import FieldError, InvalidInputError
 from app.models import LoadedModel
 from app.segments import SourceSentence, group_words, read_sentences
@@ -105,6 +107,18 @@ class Translations:
     """Milliseconds of each stage."""
 
 
+class Watch(Protocol):
+    """Who wants to see a request being translated; called on the event loop."""
+
+    def begin(self, model: LoadedModel, sentences: Sequence[Sequence[SourceSentence]]) -> None:
+        """The texts are read, and these are their sentences."""
+        ...
+
+    def step(self, number: int, step: SentenceStep) -> None:
+        """A sentence, counted through all texts, has made a step."""
+        ...
+
+
 class Translator:
     """Translates texts with any of the loaded models."""
 
@@ -118,24 +132,33 @@ class Translator:
         texts: Mapping[str, str],
         options: SearchOptions,
         place: Reservation,
+        watch: Watch | None = None,
     ) -> Translations:
         """Translate each of `texts`, which are keyed by where they stand in the request.
 
-        All sentences are decoded side by side, in the place that the request holds. Raises
-        InvalidInputError for a text of too many tokens, and whatever `Scheduler.submit` raises.
+        All sentences are decoded side by side, in the place that the request holds; `watch` is
+        told of every step. Raises InvalidInputError for a text of too many tokens, and whatever
+        `Scheduler.submit` raises.
         """
         began = time.monotonic()
         sentences = await asyncio.to_thread(self._read, model, texts)
         read = time.monotonic()
         requests = [
-            self._search_request(model, sentence, options)
+            self._search_request(model, sentence, options, stream=watch is not None)
             for of_text in sentences
             for sentence in of_text
         ]
         place.read(Load(len(requests), sum(len(request.source) for request in requests)))
         submitted = self._supervisor.scheduler.submit(
-            model.identity, requests, place.deadline, caller=place.caller, lane=place.lane
+            model.identity,
+            requests,
+            place.deadline,
+            caller=place.caller,
+            lane=place.lane,
+            on_step=watch.step if watch else None,
         )
+        if watch is not None:
+            watch.begin(model, sentences)
         found = iter(await submitted)
         decoded = time.monotonic()
         hypotheses = [[next(found) for _ in of_text] for of_text in sentences]
@@ -195,11 +218,11 @@ class Translator:
             raise InvalidInputError.of(errors[:20])
 
     def _search_request(
-        self, model: LoadedModel, sentence: SourceSentence, options: SearchOptions
+        self, model: LoadedModel, sentence: SourceSentence, options: SearchOptions, *, stream: bool
     ) -> SearchRequest:
         source = (*sentence.encoded.ids, model.checkpoint.source_tokenizer.eos_id)
         longest = min(options.longest_target(len(source)), self._settings.max_output_tokens)
-        return SearchRequest(source, replace(options, max_length=longest))
+        return SearchRequest(source, replace(options, max_length=longest), stream=stream)
 
 
 def compose_best(

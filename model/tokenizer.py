@@ -1,5 +1,6 @@
 """Text to pieces and back, with the span of every piece in the text (Kudo & Richardson 2018)."""
 
+import codecs
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,6 +12,9 @@ Span = tuple[int, int]
 """Half-open `(start, end)` in code points of one text."""
 
 BYTE_PIECES = 256
+
+LONGEST_OPEN = 3
+"""Most bytes of a UTF-8 character that is not complete."""
 
 # Everything the binding is known to raise: its own status codes arrive as RuntimeError and
 # IndexError, arguments that it cannot convert as TypeError, ValueError or OverflowError.
@@ -129,6 +133,17 @@ class Tokenizer:
             start, end = (end, end) if i in self._silent_ids else next(spoken_spans)
             spans.append(_trim(text, start, end))
         return Decoded(text, tuple(spans))
+
+    def open_bytes(self, ids: Sequence[int]) -> int:
+        """How many of the last pieces are bytes of a character that is not complete yet."""
+        run: list[int] = []
+        for index in reversed(ids[-LONGEST_OPEN:]):
+            if not self._processor.is_byte(index):
+                break
+            run.insert(0, int(self._processor.id_to_piece(index)[3:5], 16))
+        decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        decoder.decode(bytes(run))
+        return len(decoder.getstate()[0])
 
     def _check_vocabulary(self) -> None:
         special_ids = {

@@ -186,3 +186,16 @@ def test_pieces_of_ids_are_those_that_the_text_was_encoded_to(joint_tokenizer):
     assert joint_tokenizer.pieces(encoded.ids) == encoded.pieces
     with pytest.raises(TokenizerError, match="id 500 at position 0"):
         joint_tokenizer.pieces([joint_tokenizer.size])
+
+
+@pytest.mark.parametrize(
+    ("text", "open_after"), [("é", [1, 0]), ("€", [1, 2, 0]), ("👍", [1, 2, 3, 0])]
+)
+def test_bytes_of_a_character_are_open_until_it_is_complete(joint_tokenizer, text, open_after):
+    first = joint_tokenizer.encode("<0x00>")  # any pieces that are no bytes
+    ids = [4 + byte for byte in text.encode()]
+    for length, expected in enumerate(open_after, start=1):
+        assert joint_tokenizer.open_bytes(first + ids[:length]) == expected
+    assert joint_tokenizer.open_bytes([]) == 0
+    assert joint_tokenizer.open_bytes([4 + 0xFF]) == 0
+    assert joint_tokenizer.open_bytes([4 + 0xE2, *first]) == 0
