@@ -1,10 +1,12 @@
 """A comparison as one HTML page, its plots as SVG files, and all figures as JSON."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from matplotlib.axes import Axes
+
 from training.textbook.figures import NEUTRAL, Picture, Plot, Style, style
-from training.textbook.lengths import ALL
+from training.textbook.lengths import ALL, LengthScores
 from training.textbook.page import figure, heading, page, paragraph, table, write_report
 from training.textbook.recommendation import recommended
 from training.textbook.results import Comparison, Standing
@@ -122,33 +124,32 @@ def _losses(comparison: Comparison, styles: dict[str, Style]) -> Picture:
 
 
 def _by_length(comparison: Comparison, styles: dict[str, Style]) -> Picture:
-    groups = [
-        group for group, buckets in comparison.standings[0].result.by_length.items() if buckets
-    ]
-    plot = Plot(panels=max(1, len(groups)))
-    for axes, group in zip(plot.panels, groups, strict=False):
-        buckets = comparison.standings[0].result.by_length[group]
-        places = range(len(buckets))
+    by_length = comparison.standings[0].result.by_length
+    groups = [group for group, buckets in by_length.items() if buckets]
+    plot = Plot(panels=len(groups) + 1)
+    for axes, group in zip(plot.panels, [*groups, ALL], strict=True):
+        score = "chrF" if axes is plot.panels[-1] else "BLEU"
         for standing in comparison.standings:
-            scores = [bucket.bleu for bucket in standing.result.by_length[group]]
+            buckets = standing.result.by_length[group]
+            scores = [bucket.bleu if score == "BLEU" else bucket.chrf for bucket in buckets]
             label = standing.result.label
-            axes.plot(places, scores, **styles[label].as_dict(), label=label)
-        axes.set_title(group, loc="left", fontweight="bold")
-        axes.set_xticks(
-            places, [f"{bucket.label}\n({bucket.sentences})" for bucket in buckets], fontsize=8
-        )
-        axes.set_xlabel("pieces of the source (sentences)")
+            axes.plot(range(len(scores)), scores, **styles[label].as_dict(), label=label)
+        _name_buckets(axes, by_length[group])
+        axes.set_title(f"{score}, {group}", loc="left", fontweight="bold")
         axes.set_ylim(bottom=0)
-    plot.panels[0].set_ylabel("BLEU")
     plot.legend()
-    more = " Sentences of one origin are alike in kind, whatever their length." * (
-        len(groups) > 1 and groups[0] == ALL
-    )
+    more = " Sentences of one origin are alike in kind, whatever their length." * (len(groups) > 1)
     return plot.picture(
         "bleu-by-length",
-        "BLEU by the length of the source. Where a curve without attention falls away from the "
+        "Quality by the length of the source. Where a curve without attention falls away from the "
         "one with it, one vector no longer holds the sentence." + more,
     )
+
+
+def _name_buckets(axes: Axes, buckets: Sequence[LengthScores]) -> None:
+    names = [f"{bucket.label}\n({bucket.sentences})" for bucket in buckets]
+    axes.set_xticks(range(len(names)), names, fontsize=8)
+    axes.set_xlabel("pieces of the source (sentences)")
 
 
 def _speed(comparison: Comparison, styles: dict[str, Style]) -> Picture:

@@ -9,10 +9,11 @@ from training.textbook.figures import NEUTRAL, Picture, Plot, style
 from training.textbook.gradient_flow import Flow, Place
 from training.textbook.gradients import Gradients, Network
 from training.textbook.page import figure, heading, page, paragraph, table, write_report
+from training.textbook.spectrum import Spectrum
 
 PLACES: tuple[Place, ...] = ("encoder", "decoder")
 FLOOR = 1e-12
-"""Lower end of logarithmic axes: below lies what float32 no longer tells from nothing."""
+"""Where curves end on logarithmic axes: what is smaller has no influence on any update."""
 
 
 def write_gradients(gradients: Gradients, folder: Path) -> Path:
@@ -55,17 +56,27 @@ def draw(gradients: Gradients) -> dict[str, Picture]:
 
 def summary(gradients: Gradients) -> str:
     """The findings in words, each with its figure."""
-    parts = [
-        f"{network.label}, {'after' if network.trained else 'before'} training: "
-        f"{_flow(network, 'decoder').factor:.3f} a step in the decoder, "
-        f"{_flow(network, 'encoder').factor:.3f} in the encoder."
-        for network in gradients.networks
+    trained = [network for network in gradients.networks if network.trained]
+    before = [network for network in gradients.networks if not network.trained]
+    sentences = [
+        "One step back through the decoder multiplies a gradient by "
+        f"{_factors(trained, 'decoder')} after training, and by {_factors(before, 'decoder')} "
+        f"before; in the encoder by {_factors(trained, 'encoder')} after training."
     ]
     for run in gradients.clipping:
-        end = "no finite loss" if run.final_loss is None else f"loss {run.final_loss:.2f}"
+        end = "the loss was not finite" if run.final_loss is None else f"loss {run.final_loss:.2f}"
         verdict = "diverges" if run.diverged else "trains"
-        parts.append(f"{run.optimizer}, {_how(run)}, {verdict} ({end}).")
-    return "What one step back multiplies a gradient by. " + " ".join(parts)
+        sentences.append(
+            f"{run.optimizer} on a network whose gradients explode, {_how(run)}, {verdict}: {end} "
+            f"after {len(run.losses)} updates."
+        )
+    return " ".join(sentences)
+
+
+def _factors(networks: Sequence[Network], place: Place) -> str:
+    return ", ".join(
+        f"{_flow(network, place).factor:.3f} ({network.label})" for network in networks
+    )
 
 
 def _flow(network: Network, place: str) -> Flow:
@@ -92,7 +103,7 @@ def _table(gradients: Gradients) -> str:
 
 def _row(network: Network) -> list[str]:
     values = [value for spectrum in network.spectra["encoder"] for value in spectrum.values]
-    above = sum(value > 1 for value in values) / len(values)
+    above = Spectrum("all", values).above_one
     return [
         f"{network.label}, {'after' if network.trained else 'before'} training",
         *(f"{_flow(network, place).factor:.3f}" for place in PLACES),
@@ -166,7 +177,7 @@ def _label_distances(plot: Plot) -> None:
 
 
 def _visible(values: Sequence[float]) -> list[float]:
-    return [max(value, FLOOR) for value in values]
+    return [value if value > FLOOR else float("nan") for value in values]
 
 
 def _spectra(networks: Sequence[Network]) -> Picture:
@@ -184,7 +195,7 @@ def _spectra(networks: Sequence[Network]) -> Picture:
         axes.set_title(label, loc="left", fontweight="bold")
         axes.set_xlabel("rank")
         axes.set_ylim(bottom=0)
-        axes.legend(fontsize=7.5, ncols=2, labelcolor="linecolor")
+        axes.legend(fontsize=7.5, ncols=2, labelcolor="linecolor", frameon=False)
     plot.panels[0].set_ylabel("singular value")
     return plot.picture(
         "singular-values",
@@ -204,6 +215,7 @@ def _clipping(runs: Sequence[ClippingRun]) -> Picture:
         losses.plot(_with_gaps(run.losses), **look)
         norms.plot(_with_gaps(run.norms), **look)
     losses.axhline(runs[0].guess, color=NEUTRAL, linewidth=0.9, linestyle="dotted")
+    losses.set_ylim(0, 2 * runs[0].guess)
     losses.set_ylabel("training loss (nats a token)")
     norms.set_ylabel("gradient norm before clipping")
     norms.set_yscale("log")
@@ -213,7 +225,8 @@ def _clipping(runs: Sequence[ClippingRun]) -> Picture:
     return plot.picture(
         "clipping",
         "A tanh network whose gradients explode (σ = 2), trained from the same start on the same "
-        "batches. The dotted line is the loss of guessing all pieces alike.",
+        "batches. The dotted line is the loss of guessing all pieces alike; a curve that leaves "
+        "through the top or ends early has diverged.",
     )
 
 

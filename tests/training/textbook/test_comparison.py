@@ -1,12 +1,16 @@
 """A comparison on our own corpus: resumed where it was killed, and never trained twice."""
 
 import json
+import os
+import signal
+import sys
 from dataclasses import replace
 
 import pytest
 from rich.console import Console
 
 from model.checkpoint import load_checkpoint
+from training.__main__ import main
 from training.config import ConfigError
 from training.textbook import comparison as module
 from training.textbook.comparison import Budget, compare
@@ -32,14 +36,18 @@ def updates(monkeypatch):
     class Count:
         made = 0
         limit = None
+        signal_at = None
 
-    def update(self, batch, original=Trainer._update):
-        if Count.limit is not None and Count.made >= Count.limit:
-            raise KeyboardInterrupt
-        Count.made += 1
-        return original(self, batch)
+    def updates(self, original=Trainer.updates):
+        for update in original(self):
+            Count.made += 1
+            if Count.made == Count.signal_at:
+                os.kill(os.getpid(), signal.SIGTERM)
+            yield update
+            if Count.made == Count.limit:
+                raise KeyboardInterrupt
 
-    monkeypatch.setattr(Trainer, "_update", update)
+    monkeypatch.setattr(Trainer, "updates", updates)
     monkeypatch.setattr(module, "measure_throughput", lambda chosen, *_: fake_speeds(len(chosen)))
     return Count
 
@@ -127,3 +135,20 @@ def test_measured_speeds_are_kept_for_the_resumed_comparison(write_corpus):
 def test_budget_is_one_of_two(budget):
     with pytest.raises(ConfigError, match="--steps or --seconds"):
         Budget(**budget)
+
+
+def test_signal_saves_the_state_and_the_same_command_goes_on(
+    monkeypatch, config, updates, tmp_path
+):
+    arguments = ["training", "compare", str(tmp_path / "config.toml"), "--vary", "cell=rnn"]
+    monkeypatch.setattr(sys, "argv", [*arguments, "--steps", "9"])
+    updates.signal_at = 4
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    assert (stopped.value.code, updates.made) == (75, 4)
+    assert not (config.run / "comparison" / "report.html").exists()
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert (ended.value.code, updates.made) == (0, 9)
+    page = (config.run / "comparison" / "report.html").read_text("utf-8")
+    assert "Only tanh was trained" in page
