@@ -6,13 +6,14 @@ it is, and so cannot change a translation.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from model.batch import SentenceBatch
+from model.batch import SentenceBatch, pad_sentences
 from model.config import ModelConfig
 from model.seq2seq import Seq2Seq
 
@@ -130,8 +131,12 @@ def head_weights(
     reading: Reading,
     source: Int[Tensor, "B S"],
     targets: Int[Tensor, "B T"],
+    dropout: nn.Dropout | None = None,
 ) -> Float[Tensor, "B T S"]:
-    """The head's weights for whole targets; behind a shorter target they mean nothing."""
+    """The head's weights for whole targets; behind a shorter target they mean nothing.
+
+    While the head is trained, `dropout` blanks part of what it reads.
+    """
     with torch.no_grad():
         embedded = model.embed(model.target_embedding, targets)
         # Nothing follows the last token, in whatever company it stands.
@@ -139,7 +144,28 @@ def head_weights(
         states = model.decoder.after_reading(
             embedded.flatten(0, 1), reading.states.flatten(0, 1)
         ).view(*targets.shape, -1)
-        keys_embedded = model.embed(model.source_embedding, source)
-    keys = head.keys(reading.annotations, keys_embedded)
+        source_embedded = model.embed(model.source_embedding, source)
+    annotations = reading.annotations.float()
+    if dropout is not None:
+        states, embedded, annotations, source_embedded = (
+            dropout(part) for part in (states, embedded, annotations, source_embedded)
+        )
+    keys = head.keys(annotations, source_embedded)
     weights: Tensor = head(head.queries(states, embedded), keys, reading.attention, reading.mask)
     return weights
+
+
+@torch.inference_mode()
+def forced_head_weights(
+    model: Seq2Seq, head: AlignmentHead, batch: SentenceBatch, targets: Sequence[Sequence[int]]
+) -> list[Float[Tensor, "T S"]]:
+    """The head's weights of given targets (EOS last), one for each source sentence, on the CPU."""
+    padded = pad_sentences(targets, model.config.pad_id).to(batch.ids.device)
+    inputs = padded.ids.roll(1, dims=1)
+    inputs[:, 0] = model.config.bos_id
+    weights = head_weights(model, head, read_along(model, batch, inputs), batch.ids, padded.ids)
+    lengths = zip(padded.lengths.tolist(), batch.lengths.tolist(), strict=True)
+    return [
+        rows[:length, :positions].cpu()
+        for rows, (length, positions) in zip(weights, lengths, strict=True)
+    ]

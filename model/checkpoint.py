@@ -9,7 +9,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -26,7 +26,14 @@ from model.manifest import CARD_FILE, HEAD_FILE, WEIGHTS_FILE, FileEntry, Manife
 from model.seq2seq import Seq2Seq
 from model.tokenizer import Tokenizer, TokenizerError
 
-__all__ = ["Checkpoint", "CheckpointError", "Manifest", "load_checkpoint", "save_checkpoint"]
+__all__ = [
+    "Checkpoint",
+    "CheckpointError",
+    "Manifest",
+    "add_alignment_head",
+    "load_checkpoint",
+    "save_checkpoint",
+]
 
 MANIFEST_FILE = "manifest.json"
 MAX_MANIFEST_BYTES = 1 << 20
@@ -72,17 +79,13 @@ def save_checkpoint(
     card: str,
     name: str | None = None,
     dtype: torch.dtype = torch.float16,
-    alignment_head: AlignmentHead | None = None,
-    threshold: float | None = None,
 ) -> None:
     """Write a checkpoint so that `folder` holds, at every moment, a complete one or none.
 
     All is written and synced under a hidden sibling, which is then renamed. A checkpoint that is
     there already steps aside as `.NAME.previous` until the new one is in place; a crash between
     the two leaves that one, and `load_checkpoint(folder)` finds it. The model is called `name`,
-    or as the folder, and keeps that name wherever it is copied. An `alignment_head` comes with the
-    `threshold` at which it links, and has a file of its own, so that the translator's stays as it
-    was.
+    or as the folder, and keeps that name wherever it is copied.
     Raises CheckpointError where a weight is not finite in `dtype` or the disk refuses; whatever
     was in `folder` is then untouched.
     """
@@ -94,11 +97,6 @@ def save_checkpoint(
     joint = source_tokenizer.serialized == target_tokenizer.serialized
     if not joint:
         contents["target.spm"] = target_tokenizer.serialized
-    head_config = None
-    if alignment_head is not None:
-        contents[HEAD_FILE] = to_safetensors(_weights_to_save(alignment_head, dtype))
-        assert threshold is not None
-        head_config = HeadConfig(units=alignment_head.units, threshold=threshold)
     manifest = Manifest(
         name=name or folder.name,
         source_language=source_language,
@@ -109,13 +107,48 @@ def save_checkpoint(
         files={name: _entry(data) for name, data in contents.items()},
         training=training,
         metrics=metrics,
-        alignment_head=head_config,
     )
+    _write_folder(folder, contents | {MANIFEST_FILE: _manifest_bytes(manifest, folder)})
+
+
+def add_alignment_head(
+    folder: Path,
+    head: AlignmentHead,
+    *,
+    threshold: float,
+    metrics: dict[str, Any],
+    card: str | None = None,
+    dtype: torch.dtype = torch.float16,
+) -> None:
+    """Give the checkpoint in `folder` a head, in the place of one that it has already.
+
+    The translator's own files stay byte for byte what they were. `metrics` are added to the
+    manifest's, `card` takes the place of the model card. Written as by `save_checkpoint`. Raises
+    CheckpointError where the checkpoint cannot be read, the head does not fit it, a weight is not
+    finite in `dtype`, or the disk refuses.
+    """
+    checkpoint = load_checkpoint(folder)
+    root = _existing(folder).resolve()
+    before = checkpoint.manifest
+    contents = {name: _verified(root, name, entry) for name, entry in before.files.items()}
+    contents[HEAD_FILE] = to_safetensors(_weights_to_save(head, dtype))
+    if card is not None:
+        contents[CARD_FILE] = card.encode()
+    after = replace(
+        before,
+        files={name: _entry(data) for name, data in contents.items()},
+        metrics=before.metrics | metrics,
+        alignment_head=HeadConfig(units=head.units, threshold=threshold),
+    )
+    _alignment_head(contents, after, folder)
+    _write_folder(folder, contents | {MANIFEST_FILE: _manifest_bytes(after, folder)})
+
+
+def _manifest_bytes(manifest: Manifest, folder: Path) -> bytes:
     try:
-        contents[MANIFEST_FILE] = manifest.to_json().encode()
+        return manifest.to_json().encode()
     except ManifestError as error:
         raise CheckpointError(f"{folder / MANIFEST_FILE}: {error}") from error
-    _write_folder(folder, contents)
 
 
 def load_checkpoint(folder: Path) -> Checkpoint:

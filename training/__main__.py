@@ -13,6 +13,7 @@ from rich.markup import escape
 from rich.progress import Progress
 
 from model.checkpoint import CheckpointError, load_checkpoint
+from training.aligner import AlignerError
 from training.cleaning import drop_empty
 from training.cleaning_report import CleaningReport
 from training.config import ConfigError
@@ -21,10 +22,12 @@ from training.corpus import CorpusError, read_pairs
 from training.evaluation import evaluate as evaluate_checkpoint
 from training.evaluation_report import print_evaluation
 from training.gold import GoldError
+from training.head import train_head
 from training.interruption import INTERRUPTED, RunLockedError
 from training.prepare import prepare as prepare_corpus
 from training.resume import ResumeError
 from training.run import train as train_run
+from training.silver import align as make_links
 from training.textbook import commands as textbook
 from training.tokenizer_training import TokenizerTrainingError
 from training.trainer import TrainingError
@@ -46,6 +49,7 @@ STATUS: dict[type[Exception], int] = {
 }
 """Exit status of failures that are not the caller's files or settings."""
 EXPECTED: tuple[type[Exception], ...] = (
+    AlignerError,
     ConfigError,
     CorpusError,
     GoldError,
@@ -76,6 +80,28 @@ def train(config: ConfigFile) -> None:
         raise typer.Exit(INTERRUPTED)
     console.print(f"Best checkpoint: {best}")
     console.print(f"Serve it: SOFTALIGN_CHECKPOINTS={best.parent} scripts/serve")
+
+
+@cli.command()
+def align(config: ConfigFile) -> None:
+    """Make silver links between the words of the prepared corpus, for the alignment head."""
+    settings = read_config(config)
+    make_links(settings, prepare_corpus(settings, console), console)
+
+
+@cli.command()
+def head(
+    config: ConfigFile,
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="Folder of the checkpoint; by default the run's own.")
+    ] = None,
+) -> None:
+    """Train an alignment head on a finished checkpoint and put it in there."""
+    settings = read_config(config)
+    folder = checkpoint or settings.checkpoint_folder
+    prepared = prepare_corpus(settings, console)
+    train_head(settings, prepared, make_links(settings, prepared, console), folder, console)
+    console.print(f"Checkpoint with head: {folder}")
 
 
 @cli.command()

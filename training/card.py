@@ -53,5 +53,28 @@ def model_card(config: TrainingConfig, prepared: Prepared, metrics: Mapping[str,
     return "\n".join(lines) + "\n"
 
 
+ALIGNMENTS = "## Alignments"
+
+
+def with_alignments(card: str, metrics: Mapping[str, Any]) -> str:
+    """The card with a last section on the alignment head, in the place of one that is there."""
+    card = card.split(ALIGNMENTS)[0].rstrip("\n")
+    lines = [
+        "An alignment head, trained on the links of a statistical aligner, tells the source words "
+        "of each target word once it is known; it changes no translation.",
+        "",
+        f"Error against held-out links of that aligner, between pieces: "
+        f"{metrics['head_silver_aer']:.1f} %.",
+    ]
+    if "alignment" in metrics:
+        lines += ["", "| kind | gold links | AER, % |", "|---|---|---|"]
+        lines += [
+            f"| {kind} | {name} | {aer:.1f} |"
+            for kind, scores in metrics["alignment"].items()
+            for name, aer in scores["sets"].items()
+        ]
+    return "\n".join([card, "", ALIGNMENTS, "", *lines]) + "\n"
+
+
 def _shown(value: object) -> str:
     return f"{value:.3f}" if isinstance(value, float) else str(value)

@@ -191,6 +191,46 @@ class ValidationConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AlignConfig:
+    """Where silver links between the words of the training pairs come from."""
+
+    links: Path | None = None
+    """Links of another aligner, `source-target` over the white-space words of
+    `prepared/train.source.txt` and `.target.txt`, a line for each pair; without it eflomal makes
+    them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeadTrainingConfig:
+    """The alignment head: its size and how it is trained on a finished translator."""
+
+    units: int = 384
+    """Width of its queries and keys."""
+    max_steps: int = 1500
+    """Updates of its weights."""
+    max_batch_tokens: int = 2048
+    """Padded tokens of a batch: sentences × the longest side of any of them."""
+    learning_rate: float = 2e-3
+    """Peak of the schedule: warm-up over a twentieth of the steps, then cosine."""
+    weight_decay: float = 0.01
+    """Decoupled weight decay of AdamW."""
+    dropout: float = 0.1
+    """Share of what the head reads that is dropped while it is trained."""
+    held_out: int = 1000
+    """Training pairs, spread evenly, that are kept back; the threshold is chosen on their links."""
+    seed: int = 1
+    """Seed of initialisation, dropout and data order."""
+
+    def __post_init__(self) -> None:
+        for name in ("units", "max_steps", "max_batch_tokens", "held_out"):
+            _require(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
+        _require(self.learning_rate > 0, "learning_rate", self.learning_rate, "above 0")
+        for name in ("weight_decay", "seed"):
+            _require(getattr(self, name) >= 0, name, getattr(self, name), "at least 0")
+        _require(0 <= self.dropout < 1, "dropout", self.dropout, "in [0, 1)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CardConfig:
     """What the model card says that cannot be measured, as Markdown."""
 
@@ -216,6 +256,8 @@ class TrainingConfig:
     training: TrainerConfig = field(default_factory=TrainerConfig)
     validation: ValidationConfig = field(default_factory=ValidationConfig)
     card: CardConfig = field(default_factory=CardConfig)
+    align: AlignConfig = field(default_factory=AlignConfig)
+    head: HeadTrainingConfig = field(default_factory=HeadTrainingConfig)
 
     def __post_init__(self) -> None:
         if self.model.share_embeddings and not self.tokenizer.joint:

@@ -14,10 +14,12 @@ from training.config import (
     EOS_ID,
     PAD_ID,
     UNK_ID,
+    AlignConfig,
     CardConfig,
     CleaningConfig,
     ConfigError,
     DataConfig,
+    HeadTrainingConfig,
     TokenizerConfig,
     TrainerConfig,
     TrainingConfig,
@@ -34,6 +36,8 @@ SECTIONS: dict[str, type] = {
     "training": TrainerConfig,
     "validation": ValidationConfig,
     "card": CardConfig,
+    "align": AlignConfig,
+    "head": HeadTrainingConfig,
 }
 DERIVED = {"source_vocabulary_size", "target_vocabulary_size"} | {
     f"{token}_id" for token in ("pad", "unk", "bos", "eos")
@@ -95,6 +99,8 @@ def _build(values: dict[str, Any], folder: Path) -> TrainingConfig:
         training=_construct(TrainerConfig, "training", sections["training"]),
         validation=_construct(ValidationConfig, "validation", sections["validation"]),
         card=_construct(CardConfig, "card", sections["card"]),
+        align=_construct(AlignConfig, "align", sections["align"]),
+        head=_construct(HeadTrainingConfig, "head", sections["head"]),
     )
 
 

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -11,12 +11,14 @@ from typing import Any
 import torch
 from rich.progress import Progress
 
+from model.alignment_head import AlignmentHead
 from model.batch import pad_sentences
 from model.checkpoint import Checkpoint
 from model.hypothesis import SearchOptions
 from training.corpus import Pair
 from training.gold import (
     AlignmentRow,
+    GoldSentence,
     best_row,
     best_shift,
     read_gold,
@@ -74,6 +76,10 @@ class Evaluation:
     """Every way to make links, by gold folder."""
     pooled_gold: list[AlignmentRow]
     """The same over the sentences of all folders; empty without any."""
+    head_gold: dict[str, list[AlignmentRow]] = field(default_factory=dict)
+    """As `gold`, of the alignment head; empty where the model has none."""
+    pooled_head_gold: list[AlignmentRow] = field(default_factory=list)
+    """As `pooled_gold`."""
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON; see `docs/training.md`."""
@@ -88,11 +94,9 @@ class Evaluation:
                 origin: scores.as_dict() for origin, scores in self.by_origin.items()
             }
         if self.pooled_gold:
-            values |= _alignment_summary(self.pooled_gold)
-            values["gold"] = {
-                folder: {**_alignment_summary(rows), "rows": list(map(_alignment_row, rows))}
-                for folder, rows in self.gold.items()
-            }
+            values |= _alignment_figures(self.pooled_gold, self.gold)
+        if self.pooled_head_gold:
+            values["head"] = _alignment_figures(self.pooled_head_gold, self.head_gold)
         return values
 
 
@@ -117,6 +121,42 @@ def evaluate(
     translations = _translations(checkpoint, pairs, beam_size, progress)
     seconds = time.perf_counter() - started
     translated = _with_likelihoods(checkpoint, pairs, translations, progress)
+    attention = _score_gold(checkpoint, gold, None, progress)
+    head = checkpoint.alignment_head
+    head_scores = _NOTHING if head is None else _score_gold(checkpoint, gold, head, progress)
+    evaluation = Evaluation(
+        overall=_scores(translated),
+        by_origin=_by_origin(translated),
+        seconds=seconds,
+        beam_size=beam_size,
+        digest=checkpoint.digest,
+        gold=attention.by_folder,
+        pooled_gold=attention.pooled,
+        head_gold=head_scores.by_folder,
+        pooled_head_gold=head_scores.pooled,
+    )
+    return evaluation, translated
+
+
+@dataclass(frozen=True, slots=True)
+class GoldScores:
+    """Every way to make links, scored on gold folders one by one and together."""
+
+    by_folder: dict[str, list[AlignmentRow]]
+    pooled: list[AlignmentRow]
+
+
+_NOTHING = GoldScores({}, [])
+
+
+def _score_gold(
+    checkpoint: Checkpoint,
+    gold: dict[str, list[GoldSentence]],
+    head: AlignmentHead | None,
+    progress: Progress,
+) -> GoldScores:
+    if not gold:
+        return _NOTHING
     weights = {
         folder: list(
             progress.track(
@@ -125,6 +165,7 @@ def evaluate(
                     checkpoint.source_tokenizer,
                     checkpoint.target_tokenizer,
                     sentences,
+                    head,
                 ),
                 len(sentences),
                 description="Aligning",
@@ -132,20 +173,12 @@ def evaluate(
         )
         for folder, sentences in gold.items()
     }
-    evaluation = Evaluation(
-        overall=_scores(translated),
-        by_origin=_by_origin(translated),
-        seconds=seconds,
-        beam_size=beam_size,
-        digest=checkpoint.digest,
-        gold={folder: score_alignments(gold[folder], weights[folder]) for folder in gold},
-        pooled_gold=score_alignments(
-            list(chain.from_iterable(gold.values())), list(chain.from_iterable(weights.values()))
-        )
-        if gold
-        else [],
+    pooled = score_alignments(
+        list(chain.from_iterable(gold.values())), list(chain.from_iterable(weights.values()))
     )
-    return evaluation, translated
+    return GoldScores(
+        {folder: score_alignments(gold[folder], weights[folder]) for folder in gold}, pooled
+    )
 
 
 def _translations(
@@ -214,6 +247,16 @@ def _by_origin(translated: Sequence[Translated]) -> dict[str, CorpusScores]:
         origin: _scores([item for item in translated if item.pair.origin == origin])
         for origin in origins
     }
+
+
+def _alignment_figures(
+    pooled: Sequence[AlignmentRow], by_folder: dict[str, list[AlignmentRow]]
+) -> dict[str, Any]:
+    folders = {
+        folder: {**_alignment_summary(rows), "rows": list(map(_alignment_row, rows))}
+        for folder, rows in by_folder.items()
+    }
+    return {**_alignment_summary(pooled), "gold": folders}
 
 
 def _alignment_summary(rows: Sequence[AlignmentRow]) -> dict[str, Any]:

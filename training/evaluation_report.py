@@ -6,6 +6,7 @@ from rich.console import Console
 from rich.panel import Panel
 from rich.table import Table
 
+from model.alignment import AlignmentKind
 from training.evaluation import CorpusScores, Evaluation
 from training.gold import SHIFTS, THRESHOLDS, AlignmentRow, best_row, best_shift
 from training.metrics import perplexity
@@ -21,19 +22,30 @@ def print_evaluation(evaluation: Evaluation, console: Console) -> None:
     )
     console.print(f"BLEU {overall.scores.signature}")
     console.print(f"chrF {overall.scores.chrf_signature}")
-    for folder, rows in evaluation.gold.items():
-        console.print(_alignment_table(folder, rows))
-        if (shift := best_shift(rows)) != 0:
-            console.print(
-                Panel(
-                    f"Attention fits {folder} better when it is moved by {shift:+d} target "
-                    f"tokens: AER {100 * best_row(rows, shift).scores.aer:.1f} against "
-                    f"{100 * best_row(rows).scores.aer:.1f}.\n"
-                    "Weights and tokens are out of step, or the model has not learned to attend.",
-                    title="ALIGNMENTS ARE SHIFTED",
-                    style="bold red",
-                )
+    kinds: dict[AlignmentKind, dict[str, list[AlignmentRow]]] = {
+        "attention": evaluation.gold,
+        "head": evaluation.head_gold,
+    }
+    for kind, gold in kinds.items():
+        for folder, rows in gold.items():
+            _print_alignments(kind, folder, rows, console)
+
+
+def _print_alignments(
+    kind: AlignmentKind, folder: str, rows: Sequence[AlignmentRow], console: Console
+) -> None:
+    console.print(_alignment_table(f"{kind}: {folder}", rows))
+    if (shift := best_shift(rows)) != 0:
+        console.print(
+            Panel(
+                f"The {kind} fits {folder} better when it is moved by {shift:+d} target "
+                f"tokens: AER {100 * best_row(rows, shift).scores.aer:.1f} against "
+                f"{100 * best_row(rows).scores.aer:.1f}.\n"
+                "Weights and tokens are out of step, or the model has not learned to attend.",
+                title="ALIGNMENTS ARE SHIFTED",
+                style="bold red",
             )
+        )
 
 
 def _score_table(evaluation: Evaluation) -> Table:
@@ -59,9 +71,9 @@ def _add_scores(table: Table, name: str, corpus: CorpusScores) -> None:
     )
 
 
-def _alignment_table(folder: str, rows: Sequence[AlignmentRow]) -> Table:
+def _alignment_table(title: str, rows: Sequence[AlignmentRow]) -> Table:
     """The threshold sweep where attention stands; of the other shifts only the best row."""
-    table = Table("threshold", "shift", *("AER", "precision", "recall") * 2, title=folder)
+    table = Table("threshold", "shift", *("AER", "precision", "recall") * 2, title=title)
     for column in table.columns[1:]:
         column.justify = "right"
     table.caption = "Left: weights that reach the threshold. Right: these and the argmax."

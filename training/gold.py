@@ -1,6 +1,5 @@
 """Attention measured against word alignments that people made (Och & Ney 2003)."""
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -12,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from model.alignment import (
+    AlignmentKind,
     AlignmentScores,
     GoldLinks,
     Pair,
@@ -20,16 +20,19 @@ from model.alignment import (
     piece_alignment,
     word_alignment,
 )
+from model.alignment_head import AlignmentHead, forced_head_weights
 from model.batch import pad_sentences
 from model.forced import forced
 from model.pharaoh import from_pharaoh
 from model.seq2seq import Seq2Seq
 from model.tokenizer import Encoded, Tokenizer
-from model.words import Token, group_pieces, tokens_at
+from model.words import group_pieces, tokens_at
+from training.aligner import white_space_words
 from training.translation import ROWS
 
 Rule = Literal["argmax", "threshold", "links"]
-"""`argmax`: the heaviest source word of each target word. `threshold`: every weight that reaches
+"""`argmax`: the heaviest source word of each target word; of a head, none where it chooses EOS.
+`threshold`: every weight that reaches
 it, and nothing else. `links`: both together, which is what the service calls links."""
 
 THRESHOLDS = tuple(number / 20 for number in range(2, 19))
@@ -65,12 +68,14 @@ class AlignmentRow:
 
 @dataclass(frozen=True, slots=True)
 class WordWeights:
-    """The attention of one sentence between words, for each shift."""
+    """The weights of one sentence between words, for each shift."""
 
     weights: dict[int, Float[Tensor, "T S"]]
     source_words: tuple[tuple[int, ...], ...]
     """Which white-space words each column stands for; nearly always one."""
     target_words: tuple[tuple[int, ...], ...]
+    eos: dict[int, Float[Tensor, " T"]] | None = None
+    """What each row put on EOS, from an alignment head alone: it links no word that chooses EOS."""
 
 
 def read_gold(folder: Path, *, reverse: bool = False) -> list[GoldSentence]:
@@ -103,11 +108,12 @@ def word_weights(
     source_tokenizer: Tokenizer,
     target_tokenizer: Tokenizer,
     sentences: Sequence[GoldSentence],
+    head: AlignmentHead | None = None,
 ) -> Iterator[WordWeights]:
     """Attention of the gold targets under teacher forcing, merged from pieces to words.
 
-    In the order of `sentences`, computed where `model` is. Raises ValueError if the model has no
-    attention.
+    Of `head` where it is given. In the order of `sentences`, computed where `model` is. Raises
+    ValueError if the model has no attention.
     """
     if model.config.attention == "none":
         raise ValueError("the model has no attention, so there is nothing to align with")
@@ -117,11 +123,15 @@ def word_weights(
         sources = [source_tokenizer.encode_with_spans(pair.source) for pair in batch]
         targets = [target_tokenizer.encode_with_spans(pair.target) for pair in batch]
         padded = pad_sentences(_ended(sources, source_tokenizer), source_tokenizer.pad_id)
-        hypotheses = forced(model, padded.to(device), _ended(targets, target_tokenizer))
-        for pair, source, target, hypothesis in zip(
-            batch, sources, targets, hypotheses, strict=True
-        ):
-            yield _merged(pair, source, target, hypothesis.weights)
+        padded, ended = padded.to(device), _ended(targets, target_tokenizer)
+        weights = (
+            [hypothesis.weights for hypothesis in forced(model, padded, ended)]
+            if head is None
+            else forced_head_weights(model, head, padded, ended)
+        )
+        kind: AlignmentKind = "attention" if head is None else "head"
+        for pair, source, target, rows in zip(batch, sources, targets, weights, strict=True):
+            yield _merged(pair, source, target, rows, kind)
 
 
 def shifted(weights: Float[Tensor, "T S"], shift: int) -> Float[Tensor, "T S"]:
@@ -137,7 +147,7 @@ def score_alignments(
     gold = [sentence.links for sentence in sentences]
     rows = []
     for shift in SHIFTS:
-        heaviest = [_in_words(_argmax(item.weights[shift]), item) for item in weights]
+        heaviest = [_in_words(_argmax(item, shift), item) for item in weights]
         rows.append(AlignmentRow("argmax", None, shift, alignment_error_rate(heaviest, gold)))
         for threshold in THRESHOLDS:
             above = [_in_words(_above(item.weights[shift], threshold), item) for item in weights]
@@ -189,27 +199,32 @@ def _ended(sentences: Sequence[Encoded], tokenizer: Tokenizer) -> list[list[int]
 
 
 def _merged(
-    pair: GoldSentence, source: Encoded, target: Encoded, weights: Float[Tensor, "T S"]
+    pair: GoldSentence,
+    source: Encoded,
+    target: Encoded,
+    weights: Float[Tensor, "T S"],
+    kind: AlignmentKind,
 ) -> WordWeights:
-    columns = group_pieces(pair.source, _white_space_words(pair.source), source.spans)
-    rows = group_pieces(pair.target, _white_space_words(pair.target), target.spans)
+    columns = group_pieces(pair.source, white_space_words(pair.source), source.spans)
+    rows = group_pieces(pair.target, white_space_words(pair.target), target.spans)
     source_pieces = tokens_at(pair.source, source.spans)
     target_pieces = tokens_at(pair.target, target.spans)
-    by_shift = {}
+    by_shift, eos = {}, {}
     for shift in SHIFTS:
-        pieces = piece_alignment(shifted(weights, shift), source_pieces, target_pieces, "attention")
-        by_shift[shift] = word_alignment(pieces, columns, rows).weights
+        pieces = piece_alignment(shifted(weights, shift), source_pieces, target_pieces, kind)
+        merged = word_alignment(pieces, columns, rows)
+        by_shift[shift], eos[shift] = merged.weights, merged.eos
     return WordWeights(
-        by_shift, tuple(group.words for group in columns), tuple(group.words for group in rows)
+        by_shift,
+        tuple(group.words for group in columns),
+        tuple(group.words for group in rows),
+        eos if kind == "head" else None,
     )
 
 
-def _white_space_words(text: str) -> list[Token]:
-    return [Token(match[0], *match.span()) for match in re.finditer(r"\S+", text)]
-
-
-def _argmax(weights: Float[Tensor, "T S"]) -> set[Pair]:
-    return {(link.source, link.target) for link in links(weights)}
+def _argmax(item: WordWeights, shift: int) -> set[Pair]:
+    eos = None if item.eos is None else item.eos[shift]
+    return {(link.source, link.target) for link in links(item.weights[shift], eos=eos)}
 
 
 def _above(weights: Float[Tensor, "T S"], threshold: float) -> set[Pair]:

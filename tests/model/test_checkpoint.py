@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from sentencepiece import SentencePieceTrainer
 
 from model.alignment_head import AlignmentHead, HeadConfig
 from model.batch import pad_sentences
-from model.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
+from model.checkpoint import CheckpointError, add_alignment_head, load_checkpoint, save_checkpoint
 from model.config import ModelConfig
 from model.seq2seq import Seq2Seq
 from model.tokenizer import Tokenizer
@@ -465,7 +466,10 @@ def headed(tmp_path, joint_tokenizer):
     model = tiny_model(joint_tokenizer.size)
     head = AlignmentHead(model.config, units=7)
     folder = tmp_path / "headed"
-    save(folder, joint_tokenizer, model, alignment_head=head, threshold=0.375)
+    save(folder, joint_tokenizer, model)
+    add_alignment_head(
+        folder, head, threshold=0.375, metrics={"aer": 9.5}, card="# Aligned", dtype=torch.float32
+    )
     return folder, model, head
 
 
@@ -473,6 +477,8 @@ def test_a_head_comes_back_with_its_threshold(headed):
     folder, _, head = headed
     checkpoint = load_checkpoint(folder)
     assert checkpoint.manifest.alignment_head == HeadConfig(units=7, threshold=0.375)
+    assert checkpoint.manifest.metrics == {"bleu": 1.5, "aer": 9.5}
+    assert (folder / "MODEL_CARD.md").read_text() == "# Aligned"
     assert not checkpoint.alignment_head.training
     saved = head.state_dict()
     for name, weight in checkpoint.alignment_head.state_dict().items():
@@ -485,6 +491,23 @@ def test_a_head_leaves_the_translator_file_as_it_is(headed, tmp_path, joint_toke
     plain, with_head = (load_checkpoint(one).manifest.files for one in (tmp_path / "plain", folder))
     assert plain["model.safetensors"] == with_head["model.safetensors"]
     assert "alignment_head.safetensors" not in plain
+
+
+def test_a_new_head_takes_the_place_of_the_old_one(headed):
+    folder, model, _ = headed
+    add_alignment_head(folder, AlignmentHead(model.config, 3), threshold=0.5, metrics={"aer": 8.0})
+    checkpoint = load_checkpoint(folder)
+    assert checkpoint.manifest.alignment_head == HeadConfig(units=3, threshold=0.5)
+    assert checkpoint.manifest.metrics["aer"] == 8.0
+
+
+def test_a_head_of_another_network_is_refused(headed):
+    folder, model, _ = headed
+    other = AlignmentHead(replace(model.config, decoder_units=9), units=3)
+    before = (folder / "manifest.json").read_bytes()
+    with pytest.raises(CheckpointError, match=r"state\.weight: shape"):
+        add_alignment_head(folder, other, threshold=0.5, metrics={})
+    assert (folder / "manifest.json").read_bytes() == before
 
 
 def test_a_model_without_head_says_nothing_of_it(folder):

@@ -1,0 +1,276 @@
+"""Trains an alignment head on a finished translator, which stays as it is."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from jaxtyping import Float
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from torch import Tensor, nn
+
+from model.alignment import GoldLinks, alignment_error_rate, links
+from model.alignment_head import AlignmentHead, head_weights, read_along
+from model.checkpoint import Checkpoint, CheckpointError, add_alignment_head, load_checkpoint
+from model.manifest import CARD_FILE
+from model.seq2seq import Seq2Seq
+from training.alignment_metrics import alignment_metrics
+from training.batches import BatchPlan, TrainingBatch, collate
+from training.card import with_alignments
+from training.config import HeadTrainingConfig, TrainerConfig, TrainingConfig
+from training.gold import THRESHOLDS, read_gold
+from training.precision import Placement, place
+from training.prepare import Prepared
+from training.schedule import learning_rate
+from training.silver import SilverLinks
+
+WARM_UP_SHARE = 20
+"""One update in so many is spent on warm-up."""
+CLIP_NORM = 1.0
+REPORTS = 10
+"""Lines about the loss that a run leaves behind."""
+SMALLEST = 1e-9
+"""Weight below which the loss of a row no longer grows."""
+
+
+@dataclass(frozen=True, slots=True)
+class HeldOut:
+    """What a head was measured at on links that it was not trained on."""
+
+    loss: float
+    """Cross-entropy of a target piece against its silver links, in nats."""
+    threshold: float
+    """The one at which links between pieces agree best with the silver ones."""
+    aer: float
+    """Error of these links against the silver ones, in percent."""
+
+
+def train_head(
+    config: TrainingConfig,
+    prepared: Prepared,
+    silver: SilverLinks,
+    folder: Path,
+    console: Console,
+) -> dict[str, Any]:
+    """Train a head on the checkpoint in `folder`, write it there, and return its metrics.
+
+    The checkpoint is written at the end and only then: a run that is stopped leaves it as it was.
+    Raises GoldError, or CheckpointError, also for a network without attention.
+    """
+    gold = {
+        path: read_gold(path, reverse=config.data.reverse) for path in config.validation.gold_align
+    }
+    checkpoint = load_checkpoint(folder)
+    _check_fits(checkpoint, prepared, folder)
+    if config.training.threads:
+        torch.set_num_threads(config.training.threads)
+    placement = place(config.training.device, config.training.precision)
+    checkpoint.model.to(placement.device)
+    trainer = HeadTrainer(config.head, checkpoint.model, prepared, silver, placement)
+    trainer.train(console)
+    held_out = trainer.measure()
+    console.print(
+        f"Held-out links: loss {held_out.loss:.3f}, AER {held_out.aer:.1f} "
+        f"at the threshold {held_out.threshold}"
+    )
+    metrics: dict[str, Any] = {"head_loss": held_out.loss, "head_silver_aer": held_out.aer}
+    if gold:
+        scores = alignment_metrics(checkpoint, gold, trainer.head, held_out.threshold)
+        metrics["alignment"] = scores
+        for kind, of_kind in scores.items():
+            console.print(
+                f"{kind}: AER {of_kind['aer']:.1f}, fits best at shift {of_kind['shift']}"
+            )
+    card = with_alignments((folder / CARD_FILE).read_text(encoding="utf-8"), metrics)
+    add_alignment_head(
+        folder, trainer.head, threshold=held_out.threshold, metrics=metrics, card=card
+    )
+    return metrics
+
+
+class HeadTrainer:
+    """A new head, trained with cross-entropy against silver links."""
+
+    def __init__(
+        self,
+        config: HeadTrainingConfig,
+        model: Seq2Seq,
+        prepared: Prepared,
+        silver: SilverLinks,
+        placement: Placement,
+    ) -> None:
+        self._config = config
+        self._model = model.eval()
+        self._dataset = prepared.train
+        self._silver = silver
+        self._placement = placement
+        torch.manual_seed(config.seed)
+        self.head = AlignmentHead(model.config, config.units).to(placement.device)
+        self._dropout = nn.Dropout(config.dropout)
+        every = max(2, len(silver) // config.held_out)
+        self._held_out = np.arange(len(silver)) % every == every - 1
+        self._schedule = TrainerConfig(
+            learning_rate=config.learning_rate,
+            warmup_steps=config.max_steps // WARM_UP_SHARE,
+            decay="cosine",
+        )
+        self._optimizer = torch.optim.AdamW(
+            self.head.parameters(), weight_decay=config.weight_decay, betas=(0.9, 0.98)
+        )
+
+    def train(self, console: Console) -> None:
+        """Make all updates, with a bar, and a line for every tenth of them."""
+        config, recent = self._config, Average()
+        self.head.train()
+        with _bar(console) as progress:
+            task = progress.add_task("Training the head", total=config.max_steps)
+            for step, batch in zip(range(config.max_steps), self._batches(), strict=False):
+                recent.add(self._update(step, batch))
+                progress.update(task, advance=1)
+                if (step + 1) % max(1, config.max_steps // REPORTS) == 0:
+                    console.print(f"step {step + 1:,}  loss {recent.take():.3f}")
+        self.head.eval()
+
+    @torch.no_grad()
+    def measure(self) -> HeldOut:
+        """Loss, threshold and error on the pairs that were kept back."""
+        self.head.eval()
+        mean, pairs = Average(), _PieceLinks()
+        kept = np.flatnonzero(self._held_out)
+        order = kept[np.argsort(self._dataset.target.lengths[kept], kind="stable")]
+        for rows in np.array_split(order, max(1, len(order) // 32)):
+            batch = self._collate(rows)
+            weights, wanted = self._weights(batch), self._wanted(batch)
+            losses = _losses(weights, wanted)
+            mean.add(float(losses.sum()), int((wanted.sum(dim=2) > 0).sum()))
+            for row, pair in enumerate(batch.indices):
+                length, width = int(batch.target_lengths[row]), int(batch.source.lengths[row])
+                pairs.add(weights[row, : length - 1, :width].cpu(), self._silver[pair])
+        threshold, error = pairs.best_threshold()
+        return HeldOut(mean.take(), threshold, 100 * error)
+
+    def _update(self, step: int, batch: TrainingBatch) -> float:
+        for group in self._optimizer.param_groups:
+            group["lr"] = learning_rate(step, self._config.max_steps, self._schedule)
+        losses = _losses(self._weights(batch), self._wanted(batch))
+        loss = losses.sum() / batch.target_lengths.sum()
+        self._optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(self.head.parameters(), CLIP_NORM)
+        self._optimizer.step()
+        return float(loss.detach())
+
+    def _weights(self, batch: TrainingBatch) -> Float[Tensor, "B T S"]:
+        dropout = self._dropout if self.head.training else None
+        with self._placement.autocast():
+            reading = read_along(self._model, batch.source, batch.inputs)
+            return head_weights(
+                self._model, self.head, reading, batch.source.ids, batch.targets, dropout
+            )
+
+    def _wanted(self, batch: TrainingBatch) -> Float[Tensor, "B T S"]:
+        wanted = self._silver.targets(
+            batch.indices, batch.source.lengths.tolist(), batch.target_lengths.tolist()
+        )
+        return wanted.to(self._placement.device)
+
+    def _collate(self, rows: npt.NDArray[np.int64]) -> TrainingBatch:
+        config = self._model.config
+        batch = collate(self._dataset, rows, pad_id=config.pad_id, bos_id=config.bos_id)
+        return batch.to(self._placement.device)
+
+    def _batches(self) -> Iterator[TrainingBatch]:
+        """Batches without end, of pairs that are not held out."""
+        plan = BatchPlan(
+            dataset=self._dataset,
+            max_batch_tokens=self._config.max_batch_tokens,
+            seed=self._config.seed,
+            pad_id=self._model.config.pad_id,
+            bos_id=self._model.config.bos_id,
+        )
+        epoch = 0
+        while True:
+            for rows in plan.indices(epoch):
+                kept = rows[~self._held_out[rows]]
+                if len(kept):
+                    yield self._collate(kept)
+            epoch += 1
+
+
+class Average:
+    """A mean that is taken now and then."""
+
+    def __init__(self) -> None:
+        self._sum, self._count = 0.0, 0
+
+    def add(self, value: float, count: int = 1) -> None:
+        """Count `value`, the sum of `count` items, in."""
+        self._sum += value
+        self._count += count
+
+    def take(self) -> float:
+        """The mean since the last time."""
+        mean = self._sum / max(1, self._count)
+        self._sum, self._count = 0.0, 0
+        return mean
+
+
+class _PieceLinks:
+    """Links between pieces at every threshold, beside the silver ones."""
+
+    def __init__(self) -> None:
+        self._silver: list[GoldLinks] = []
+        self._found: dict[float, list[set[tuple[int, int]]]] = {one: [] for one in THRESHOLDS}
+
+    def add(self, weights: Float[Tensor, "T S_eos"], silver: npt.NDArray[np.integer[Any]]) -> None:
+        """Link one pair, EOS of the source in the last column."""
+        pairs = frozenset((int(source), int(target)) for source, target in silver)
+        self._silver.append(GoldLinks(pairs, pairs))
+        for threshold, found in self._found.items():
+            linked = links(weights[:, :-1], threshold, weights[:, -1])
+            found.append({(link.source, link.target) for link in linked})
+
+    def best_threshold(self) -> tuple[float, float]:
+        """The threshold of the lowest error, and that error."""
+        errors = {
+            threshold: alignment_error_rate(found, self._silver).aer
+            for threshold, found in self._found.items()
+        }
+        best = min(errors, key=lambda threshold: errors[threshold])
+        return best, errors[best]
+
+
+def _losses(
+    weights: Float[Tensor, "B T S"], wanted: Float[Tensor, "B T S"]
+) -> Float[Tensor, "B T"]:
+    """Cross-entropy of each row, in nats; zero on padding, where nothing is wanted."""
+    return -(wanted * weights.clamp(min=SMALLEST).log()).sum(dim=2)
+
+
+def _check_fits(checkpoint: Checkpoint, prepared: Prepared, folder: Path) -> None:
+    if checkpoint.manifest.config.attention == "none":
+        raise CheckpointError(
+            f'{folder}: attention is "none", so there is nothing a head could choose among'
+        )
+    own = checkpoint.source_tokenizer.serialized, checkpoint.target_tokenizer.serialized
+    if own != (prepared.source_spm, prepared.target_spm):
+        raise CheckpointError(
+            f"{folder}: its tokenizers are not those of {prepared.folder}; "
+            "a head is trained on the corpus that its translator was trained on"
+        )
+
+
+def _bar(console: Console) -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        MofNCompleteColumn(),
+        BarColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        console=console,
+        disable=not console.is_terminal,
+    )
