@@ -28,6 +28,7 @@ from app.service import Service
 from app.settings import Settings, SettingsError, load_settings
 from app.storage.faults import StorageStartupError
 from app.warm_up import warm_up
+from model.alignment import AlignmentKind
 from model.hypothesis import SearchOptions
 
 CANNOT_START = 1
@@ -116,6 +117,9 @@ def translate(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="File; its ending can be the format.")
     ] = None,
+    kind: Annotated[
+        AlignmentKind, typer.Option(help="head is the better one, of models that have it.")
+    ] = "attention",
     level: Annotated[Level, typer.Option(help="Tokens of the alignment.")] = "word",
     threshold: Annotated[
         float | None, typer.Option(help="Smallest weight of links beside the best ones.")
@@ -129,7 +133,7 @@ def translate(
     settings, models = _start(checkpoints)
     try:
         form = None if asked in TRANSLATION_FORMS else choose_format(asked, None)
-        alignment = AlignmentRequest(level=level, threshold=threshold)
+        alignment = AlignmentRequest(kind=kind, level=level, threshold=threshold)
         fields: dict[str, object] = {
             "text": sys.stdin.read() if text is None else text,
             "source_lang": source,

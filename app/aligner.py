@@ -53,17 +53,26 @@ class Aligner:
         self._settings = settings
 
     async def align(
-        self, model: LoadedModel, pairs: Sequence[Pair], place: Reservation, *, split: bool
+        self,
+        model: LoadedModel,
+        pairs: Sequence[Pair],
+        place: Reservation,
+        *,
+        split: bool,
+        head: bool = False,
     ) -> Translations:
         """Every pair as if its target were the only translation that the model found.
 
-        All sentences run side by side with those that are being translated. Raises
-        InvalidInputError for a side of too many pieces, and whatever `Scheduler.submit` raises.
+        With `head` they carry the alignment head's weights. All sentences run side by side with
+        those that are being translated. Raises InvalidInputError for a side of too many pieces,
+        and whatever `Scheduler.submit` raises.
         """
         began = time.monotonic()
         read = await asyncio.to_thread(self._read, model, pairs, split)
         requests = [
-            _search_request(model, sentence) for sentences in read for sentence in sentences
+            _search_request(model, sentence, head=head)
+            for sentences in read
+            for sentence in sentences
         ]
         read_at = time.monotonic()
         place.read(Load(len(requests), sum(len(request.source) for request in requests)))
@@ -71,9 +80,10 @@ class Aligner:
             model.identity, requests, place.deadline, caller=place.caller, lane=place.lane
         )
         found = iter(await submitted)
+        threshold = model.threshold("head") if head else None
         return Translations(
             [
-                [_placed(pair, sentences, [next(found)[0] for _ in sentences])]
+                [_placed(pair, sentences, [next(found)[0] for _ in sentences], threshold)]
                 for pair, sentences in zip(pairs, read, strict=True)
             ],
             source_tokens=sum(len(request.source) for request in requests),
@@ -152,18 +162,22 @@ def _pieces(sentence: SourceSentence) -> int:
     return len(sentence.encoded.ids) + 1
 
 
-def _search_request(model: LoadedModel, pair: SentencePair) -> SearchRequest:
+def _search_request(model: LoadedModel, pair: SentencePair, *, head: bool) -> SearchRequest:
     source_end = model.checkpoint.source_tokenizer.eos_id
     target_end = model.checkpoint.target_tokenizer.eos_id
     return SearchRequest(
         (*pair.source.encoded.ids, source_end),
         FORCED,
         target=(*pair.target.encoded.ids, target_end),
+        head=head,
     )
 
 
 def _placed(
-    pair: Pair, sentences: Sequence[SentencePair], hypotheses: Sequence[Hypothesis]
+    pair: Pair,
+    sentences: Sequence[SentencePair],
+    hypotheses: Sequence[Hypothesis],
+    head_threshold: float | None,
 ) -> TextTranslation:
     return TextTranslation(
         pair.source,
@@ -177,4 +191,5 @@ def _placed(
             )
             for sentence, hypothesis in zip(sentences, hypotheses, strict=True)
         ),
+        head_threshold,
     )

@@ -22,7 +22,7 @@ MakeNetwork = Callable[[LoadedModel], Network]
 
 def fast_network(model: LoadedModel) -> Network:
     """The network as it is served."""
-    return FastSeq2Seq(model.checkpoint.model)
+    return FastSeq2Seq(model.checkpoint.model, head=model.checkpoint.alignment_head)
 
 
 def make_networks(

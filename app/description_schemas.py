@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import JsonValue
 
 from app.schemas import ReplyModel
+from model.alignment import AlignmentKind
 
 
 class LimitsReply(ReplyModel):
@@ -43,6 +44,18 @@ class LimitsReply(ReplyModel):
     address_requests_per_minute: int
 
 
+class AlignmentKindReply(ReplyModel):
+    """How good the alignments of one kind are."""
+
+    kind: AlignmentKind
+    aer: float | None
+    """Error against links that people made, in percent, as measured after training; null where it
+    was not measured."""
+    threshold: float | None
+    """Weight from which on `links` of this kind begin where a request names none; null: only the
+    best of each target token."""
+
+
 class ModelReply(ReplyModel):
     """One model that is loaded."""
 
@@ -51,8 +64,10 @@ class ModelReply(ReplyModel):
     """SHA-256 of the manifest, which holds the SHA-256 of every file."""
     source_lang: str
     target_lang: str
-    alignment_kinds: list[Literal["attention", "head"]]
+    alignment_kinds: list[AlignmentKind]
     """Kinds of alignment that it gives; empty for a network without attention."""
+    alignments: list[AlignmentKindReply]
+    """The same kinds, with how good they are."""
     config: dict[str, JsonValue]
     """Every field that fixes the network's shapes."""
     training: dict[str, JsonValue]

@@ -63,6 +63,7 @@ class AlignmentQuery(FormQuery):
     def alignment(self) -> AlignmentRequest:
         """As the body of a translation would say it."""
         return AlignmentRequest(
+            kind=self.kind,
             level=self.level,
             form=self.form,
             threshold=self.threshold,

@@ -59,6 +59,7 @@ class LiveTranslation(Generic[Answer]):
         self._texts = request.texts
         self._encoding = asked.offset_encoding if asked else "utf-32"
         self._precision = asked.precision if asked else None
+        self._is_head = asked is not None and asked.kind == "head"
         self._model: LoadedModel | None = None
         self._sentences: list[_Sentence] = []
         self._newest: dict[int, SentenceStep] = {}
@@ -149,6 +150,9 @@ class LiveTranslation(Generic[Answer]):
         ids = step.best.tokens[:-1] if step.best.finished else step.best.tokens
         spoken = speak(tokenizer, ids, is_whole=step.is_last)
         stable = min(step.stable, len(ids) - spoken.held)
+        if self._is_head and not step.is_last:
+            # A row of the alignment head is final once it is known what follows its token.
+            stable = min(stable, len(ids) - 1)
         saying = [
             Said(*piece, index < stable)
             for index, piece in enumerate(zip(ids, spoken.texts, spoken.spans, strict=True))
@@ -162,7 +166,7 @@ class LiveTranslation(Generic[Answer]):
         pieces = tokenizer.pieces(ids)
         for index in news:
             said = saying[index]
-            weights, eos = self._attention(step, index, model)
+            weights, eos = self._alignment(step, index, model)
             token = TokenEvent(
                 translation=one.translation,
                 segment=one.segment,
@@ -181,12 +185,14 @@ class LiveTranslation(Generic[Answer]):
         if step.is_last:
             yield Event("segment_end", _ending(one, step, spoken))
 
-    def _attention(
+    def _alignment(
         self, step: SentenceStep, index: int, model: LoadedModel
     ) -> tuple[list[float] | None, float | None]:
         if self._precision is None or not model.has_attention:
             return None, None
-        row = [round(weight, self._precision) for weight in step.best.weights[index].tolist()]
+        weights = step.best.head_weights if self._is_head else step.best.weights
+        assert weights is not None
+        row = [round(weight, self._precision) for weight in weights[index].tolist()]
         return row[:-1], row[-1]
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.errors import FieldError, InvalidInputError
+from model.alignment import AlignmentKind
 from model.checkpoint import Checkpoint, CheckpointError, load_checkpoint
 from model.manifest import Manifest, ManifestError
 
@@ -51,6 +52,28 @@ class LoadedModel:
     def has_attention(self) -> bool:
         """Whether it weighs source positions at all, and so gives alignments."""
         return self.checkpoint.manifest.config.attention != "none"
+
+    @property
+    def alignment_kinds(self) -> list[AlignmentKind]:
+        """The kinds of alignment that it gives."""
+        if not self.has_attention:
+            return []
+        return ["attention"] if self.checkpoint.alignment_head is None else ["attention", "head"]
+
+    def threshold(self, kind: AlignmentKind) -> float | None:
+        """Weight from which on links of this kind begin; None where only the best are links."""
+        head = self.checkpoint.manifest.alignment_head
+        return head.threshold if kind == "head" and head is not None else None
+
+    def alignment_error(self, kind: AlignmentKind) -> float | None:
+        """Error against gold links, in percent, as its manifest has it; None where it has none."""
+        metrics = self.checkpoint.manifest.metrics
+        by_kind = metrics.get("alignment")
+        if kind == "attention" and by_kind is None:
+            by_kind = {kind: metrics}
+        of_kind = by_kind.get(kind) if isinstance(by_kind, dict) else None
+        error = of_kind.get("aer") if isinstance(of_kind, dict) else None
+        return error if isinstance(error, float) else None
 
 
 class LoadedModels:

@@ -37,7 +37,7 @@ def render(
 
     Raises MatrixTooLargeError above `max_cells` dense weights.
     """
-    kind: AlignmentKind | None = "attention" if model.has_attention else None
+    kind = asked_kind(request) if model.has_attention else None
     renderer = _Renderer(request, model, kind)
     check_cells(translations, request.alignment if kind else None, max_cells)
     return TranslateReply(
@@ -65,7 +65,7 @@ def render_pairs(
     pairs: Translations, model: LoadedModel, request: AlignRequest, max_cells: int
 ) -> AlignReply:
     """The response to `request`; raises MatrixTooLargeError above `max_cells` dense weights."""
-    kind: AlignmentKind | None = "attention" if model.has_attention else None
+    kind = asked_kind(request) if model.has_attention else None
     renderer = _Renderer(request, model, kind)
     check_cells(pairs, request.alignment if kind else None, max_cells)
     return AlignReply(
@@ -77,6 +77,11 @@ def render_pairs(
             target_tokens=pairs.target_tokens,
         ),
     )
+
+
+def asked_kind(request: TranslateRequest | AlignRequest) -> AlignmentKind:
+    """The kind of alignment that is asked for, if any is."""
+    return request.alignment.kind if request.alignment else "attention"
 
 
 def check_cells(translations: Translations, asked: AlignmentRequest | None, max_cells: int) -> None:
@@ -184,7 +189,7 @@ def aligned_text(
         segments=tuple(
             AlignedSegment(
                 segment=index,
-                alignment=sentence.alignment(level, kind),
+                alignment=sentence.alignment(level, kind, translation.threshold(kind)),
                 log_probs=tuple(sentence.log_probs(level)),
             )
             for index, sentence in enumerate(translation.sentences)

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from app.schemas import FinishReason, Level, ReplyModel
+from model.alignment import AlignmentKind
 from model.offsets import OffsetEncoding
 
 
@@ -88,8 +89,9 @@ class AlignmentReply(ReplyModel):
     """Alignment of a translation, in coordinates of the whole text; docs/api.md says each rule."""
 
     version: Literal[1] = 1
-    kind: Literal["attention", "head"]
-    """`attention`: what the decoder weighed to make each token."""
+    kind: AlignmentKind
+    """`attention`: what the decoder weighed to make each token, before it was known; `head`: what
+    the alignment head weighed that has seen it."""
     orientation: Literal["target_rows"] = "target_rows"
     pooling: Literal["sum_source_mean_target"] = "sum_source_mean_target"
     """Words from pieces: columns of a source word are summed, rows of a target word averaged."""

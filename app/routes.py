@@ -7,6 +7,7 @@ from fastapi import APIRouter, Depends, Header, Request, Response
 
 from app.archive import Archive, ArchivedAnswer
 from app.description_schemas import (
+    AlignmentKindReply,
     HealthReply,
     LanguageReply,
     LanguagesReply,
@@ -146,7 +147,13 @@ def _model_reply(model: LoadedModel) -> ModelReply:
         digest=model.checkpoint.digest,
         source_lang=model.source_language,
         target_lang=model.target_language,
-        alignment_kinds=["attention"] if model.has_attention else [],
+        alignment_kinds=model.alignment_kinds,
+        alignments=[
+            AlignmentKindReply(
+                kind=kind, aer=model.alignment_error(kind), threshold=model.threshold(kind)
+            )
+            for kind in model.alignment_kinds
+        ],
         config=asdict(manifest.config),
         training=manifest.training,
         metrics=manifest.metrics,

@@ -20,6 +20,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from app.lanes import Lane
+from model.alignment import AlignmentKind
 from model.hypothesis import SearchOptions
 from model.offsets import OffsetEncoding
 
@@ -125,13 +126,17 @@ class DecodingRequest(RequestModel):
 class AlignmentRequest(RequestModel):
     """Which alignment to return, and in which form."""
 
+    kind: AlignmentKind = "attention"
+    """`attention`: what the decoder weighed to make each token; `head`: what the alignment head of
+    a model that has one makes of each token once it is known, the better word alignment."""
     level: Levels = "word"
     """`word`, `piece` (what the network reads and writes), or a list of both."""
     form: Form = "dense"
     """`dense`: the matrix; `sparse`: its larger weights; `links`: pairs of tokens."""
     threshold: float | None = Field(default=None, gt=0.0, le=1.0)
     """`links`: pairs of at least this weight join the best one of each target token (by default
-    only the best); `sparse`: the smallest weight that is returned (0.01)."""
+    only the best, of `head` those from the model's own threshold on); `sparse`: the smallest weight
+    that is returned (0.01)."""
     precision: int = Field(default=6, ge=1, le=9)
     """Decimals of weights and log-probabilities. Below 6 a row may not add up to 1 ± 1e-4."""
     offset_encoding: OffsetEncoding = "utf-32"

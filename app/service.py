@@ -22,7 +22,7 @@ from app.limits import check_limits, check_pair_limits
 from app.metrics import Metrics
 from app.models import LoadedModel, LoadedModels
 from app.pace import Pace
-from app.rendering import aligned_text, render, render_pairs
+from app.rendering import aligned_text, asked_kind, render, render_pairs
 from app.reply_schemas import RecordReply
 from app.request_log import Facts
 from app.schemas import AlignmentRequest, TranslateRequest
@@ -180,8 +180,7 @@ class Service:
             levels = asked.levels if model.has_attention else []
             languages = model.source_language, model.target_language
             return [
-                aligned_text(best, languages, "attention", levels)
-                for best, *_ in translations.texts
+                aligned_text(best, languages, asked.kind, levels) for best, *_ in translations.texts
             ]
 
     async def align_pairs(
@@ -194,7 +193,13 @@ class Service:
         check_pair_limits(request, self.settings)
         with self._door.enter(request, caller) as (model, place):
             check_alignment(request, model)
-            pairs = await self._aligner.align(model, _pairs(request), place, split=request.split)
+            pairs = await self._aligner.align(
+                model,
+                _pairs(request),
+                place,
+                split=request.split,
+                head=asked_kind(request) == "head",
+            )
             began = time.monotonic()
             if form.name == "json":
                 cells = self.settings.max_matrix_cells
@@ -229,8 +234,8 @@ class Service:
             raise no_alignment()
         [[pair]] = pairs.texts
         languages = model.source_language, model.target_language
-        levels = options.alignment.levels
-        aligned = await asyncio.to_thread(aligned_text, pair, languages, "attention", levels)
+        kind, levels = options.alignment.kind, options.alignment.levels
+        aligned = await asyncio.to_thread(aligned_text, pair, languages, kind, levels)
         return await self.forms.write(aligned, form, options, deadline)
 
     @asynccontextmanager
@@ -243,7 +248,9 @@ class Service:
         with self._door.enter(request, caller) as (model, place):
             check_alignment(request, model)
             options = search_options(request)
-            yield model, await self._translator.translate(model, texts, options, place, watch)
+            head = asked_kind(request) == "head"
+            translated = self._translator.translate(model, texts, options, place, watch, head=head)
+            yield model, await translated
 
 
 def search_options(request: TranslateRequest) -> SearchOptions:
@@ -262,6 +269,13 @@ def check_alignment(request: TranslateRequest | AlignRequest, model: LoadedModel
     asked = request.alignment is not None and "alignment" in request.model_fields_set
     if asked and not model.has_attention:
         raise no_alignment()
+    kind = asked_kind(request)
+    if model.has_attention and kind not in model.alignment_kinds:
+        has = ", ".join(f"`{one}`" for one in model.alignment_kinds)
+        message = f"This model has no alignments of the kind `{kind}`; it has {has}."
+        raise InvalidInputError.of(
+            [FieldError("/alignment/kind", "alignment_unavailable", message)]
+        )
 
 
 def no_alignment() -> InvalidInputError:

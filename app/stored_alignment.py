@@ -23,8 +23,9 @@ def stored_alignment(record: Record, asked: AlignmentQuery) -> AlignedText:
     translation = _part(hypotheses, asked.hypothesis, "hypothesis")
     if asked.segment is not None:
         _part(translation.sentences, asked.segment, "segment")
-    weights = [sentence.hypothesis.weights for sentence in translation.sentences]
-    if asked.kind == "head" or any(matrix.shape[1] == 0 for matrix in weights):
+    found = [sentence.hypothesis for sentence in translation.sentences]
+    stored = [one.head_weights if asked.kind == "head" else one.weights for one in found]
+    if any(matrix is None or matrix.shape[1] == 0 for matrix in stored):
         message = f"No alignment of the kind `{asked.kind}` was stored with this translation."
         raise InvalidInputError.of([FieldError("/kind", "alignment_unavailable", message)])
     languages = record.source_lang, record.target_lang

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict
+from torch import Tensor
 
 from app.segments import SourceSentence
 from app.storage.matrices import Matrix
@@ -55,28 +56,37 @@ class Layout(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     texts: tuple[tuple[StoredTranslation, ...], ...]
+    head_threshold: float | None = None
+    """Where the links of the alignment head begin, whose matrices then follow those of attention;
+    null where it was not asked."""
 
 
 def describe(translations: Translations) -> tuple[Layout, tuple[Matrix, ...]]:
     """What a record keeps of `translations`."""
     layout = Layout(
-        texts=tuple(tuple(map(_stored_translation, n_best)) for n_best in translations.texts)
+        texts=tuple(tuple(map(_stored_translation, n_best)) for n_best in translations.texts),
+        head_threshold=translations.texts[0][0].head_threshold,
     )
-    matrices = tuple(
-        sentence.hypothesis.weights.to(torch.float16).numpy()
+    hypotheses = [
+        sentence.hypothesis
         for n_best in translations.texts
         for translation in n_best
         for sentence in translation.sentences
-    )
-    return layout, matrices
+    ]
+    weights = [one.weights for one in hypotheses]
+    weights += [one.head_weights for one in hypotheses if one.head_weights is not None]
+    return layout, tuple(matrix.to(torch.float16).numpy() for matrix in weights)
 
 
 def restore(record: Record) -> list[list[TextTranslation]]:
     """For each text of `record` its n-best translations, best first."""
     layout = Layout.model_validate(record.layout)
-    matrices = iter(record.matrices)
+    sentences = sum(len(stored.sentences) for n_best in layout.texts for stored in n_best)
+    attention = iter(record.matrices[:sentences])
+    head = iter(record.matrices[sentences:])
+    threshold = layout.head_threshold
     return [
-        [_translation(source, stored, matrices) for stored in n_best]
+        [_translation(source, stored, attention, head, threshold) for stored in n_best]
         for source, n_best in zip(record.sources, layout.texts, strict=True)
     ]
 
@@ -108,21 +118,31 @@ def _stored_sentence(sentence: SentenceTranslation) -> StoredSentence:
 
 
 def _translation(
-    source: str, stored: StoredTranslation, matrices: Iterator[Matrix]
+    source: str,
+    stored: StoredTranslation,
+    attention: Iterator[Matrix],
+    head: Iterator[Matrix],
+    threshold: float | None,
 ) -> TextTranslation:
-    sentences = tuple(_sentence(sentence, next(matrices)) for sentence in stored.sentences)
-    return TextTranslation(source, stored.text, sentences)
+    sentences = tuple(
+        _sentence(sentence, next(attention), None if threshold is None else next(head))
+        for sentence in stored.sentences
+    )
+    return TextTranslation(source, stored.text, sentences, threshold)
 
 
-def _sentence(stored: StoredSentence, matrix: Matrix) -> SentenceTranslation:
+def _sentence(
+    stored: StoredSentence, matrix: Matrix, head_matrix: Matrix | None
+) -> SentenceTranslation:
     encoded = Encoded(stored.source_ids, stored.source_pieces, stored.source_spans)
     hypothesis = Hypothesis(
         tokens=stored.target_tokens,
         log_prob=stored.log_prob,
         token_log_probs=stored.token_log_probs,
         score=stored.score,
-        weights=torch.from_numpy(matrix.astype(np.float32)),
+        weights=_weights(matrix),
         finished=stored.finished,
+        head_weights=None if head_matrix is None else _weights(head_matrix),
     )
     return SentenceTranslation(
         source=SourceSentence(stored.source_start, stored.source, encoded, stored.split),
@@ -130,3 +150,7 @@ def _sentence(stored: StoredSentence, matrix: Matrix) -> SentenceTranslation:
         decoded=Decoded(stored.target, stored.target_spans),
         target_start=stored.target_start,
     )
+
+
+def _weights(matrix: Matrix) -> Tensor:
+    return torch.from_numpy(matrix.astype(np.float32))

@@ -34,7 +34,8 @@ class TokenEvent(ReplyModel):
     end: int
     log_prob: float
     weights: list[float] | None
-    """How much each source piece was attended to; null where no alignment is asked for."""
+    """How much each source piece was attended to, or weighed by the alignment head where that kind
+    is asked for; null where no alignment is."""
     eos: float | None
     """How much the end of the source was attended to; with `weights` it adds up to 1."""
     stable: bool

@@ -50,11 +50,17 @@ class SentenceTranslation:
         """The pieces as parts of the sentence's own translation."""
         return tokens_at(self.decoded.text, self.decoded.spans)
 
-    def alignment(self, level: Level, kind: AlignmentKind) -> Alignment:
-        """Its alignment, in coordinates of the whole text and the whole translation."""
-        pieces = piece_alignment(
-            self.hypothesis.weights, self.source.pieces, self.target_pieces, kind
-        )
+    def alignment(
+        self, level: Level, kind: AlignmentKind, threshold: float | None = None
+    ) -> Alignment:
+        """Its alignment, in coordinates of the whole text and the whole translation.
+
+        `threshold` is where the links of this kind begin, unless a request says otherwise.
+        """
+        hypothesis = self.hypothesis
+        weights = hypothesis.weights if kind == "attention" else hypothesis.head_weights
+        assert weights is not None
+        pieces = piece_alignment(weights, self.source.pieces, self.target_pieces, kind, threshold)
         if level == "piece":
             aligned = pieces
         else:
@@ -78,6 +84,12 @@ class TextTranslation:
     source: str
     text: str
     sentences: tuple[SentenceTranslation, ...]
+    head_threshold: float | None = None
+    """Where the links of the alignment head begin; None where it was not asked."""
+
+    def threshold(self, kind: AlignmentKind) -> float | None:
+        """Where links of this kind begin, unless a request says otherwise."""
+        return self.head_threshold if kind == "head" else None
 
     @property
     def score(self) -> float:
@@ -133,18 +145,21 @@ class Translator:
         options: SearchOptions,
         place: Reservation,
         watch: Watch | None = None,
+        *,
+        head: bool = False,
     ) -> Translations:
         """Translate each of `texts`, which are keyed by where they stand in the request.
 
         All sentences are decoded side by side, in the place that the request holds; `watch` is
-        told of every step. Raises InvalidInputError for a text of too many tokens, and whatever
-        `Scheduler.submit` raises.
+        told of every step. With `head` every hypothesis carries the alignment head's weights.
+        Raises InvalidInputError for a text of too many tokens, and whatever `Scheduler.submit`
+        raises.
         """
         began = time.monotonic()
         sentences = await asyncio.to_thread(self._read, model, texts)
         read = time.monotonic()
         requests = [
-            self._search_request(model, sentence, options, stream=watch is not None)
+            self._search_request(model, sentence, options, stream=watch is not None, head=head)
             for of_text in sentences
             for sentence in of_text
         ]
@@ -164,7 +179,12 @@ class Translator:
         hypotheses = [[next(found) for _ in of_text] for of_text in sentences]
         tokenizer = model.checkpoint.target_tokenizer
         placed = [
-            compose_best(text, of_text, of_text_hypotheses, tokenizer, options.n_best)
+            [
+                replace(translation, head_threshold=model.threshold("head") if head else None)
+                for translation in compose_best(
+                    text, of_text, of_text_hypotheses, tokenizer, options.n_best
+                )
+            ]
             for text, of_text, of_text_hypotheses in zip(
                 texts.values(), sentences, hypotheses, strict=True
             )
@@ -218,11 +238,18 @@ class Translator:
             raise InvalidInputError.of(errors[:20])
 
     def _search_request(
-        self, model: LoadedModel, sentence: SourceSentence, options: SearchOptions, *, stream: bool
+        self,
+        model: LoadedModel,
+        sentence: SourceSentence,
+        options: SearchOptions,
+        *,
+        stream: bool,
+        head: bool,
     ) -> SearchRequest:
         source = (*sentence.encoded.ids, model.checkpoint.source_tokenizer.eos_id)
         longest = min(options.longest_target(len(source)), self._settings.max_output_tokens)
-        return SearchRequest(source, replace(options, max_length=longest), stream=stream)
+        limited = replace(options, max_length=longest)
+        return SearchRequest(source, limited, stream=stream, head=head)
 
 
 def compose_best(

@@ -16,7 +16,7 @@ from app.reply_schemas import (
     TargetToken,
 )
 from app.schemas import AlignmentRequest
-from model.alignment import Alignment, links
+from model.alignment import Alignment
 from model.offsets import offset_converter
 
 SPARSE_THRESHOLD = 0.01
@@ -90,7 +90,7 @@ def _links(
 ) -> list[tuple[int, int, float]]:
     return [
         (link.source, link.target, round(link.weight, decimals))
-        for link in links(alignment.weights, threshold)
+        for link in alignment.links(threshold)
     ]
 
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 from app.formats.aligned import AlignedSegment, AlignedText, FormatOptions
 from app.formats.labels import clip, directed, is_right_to_left, text_width, visible
-from model.alignment import links
 from model.words import Token
 
 FONT_SIZE = 13
@@ -181,7 +180,7 @@ def _heat_map(
     if hidden_columns:
         rest = weights[:, len(columns) :].sum(dim=1).tolist()
         drawn = [[*row, mass] for row, mass in zip(drawn, rest, strict=True)]
-    linked = links(alignment.weights[: len(rows)], options.alignment.threshold)
+    linked = alignment.links(options.alignment.threshold)
     return HeatMap(
         aligned=one,
         columns=columns,
@@ -189,7 +188,9 @@ def _heat_map(
         weights=tuple(map(tuple, drawn)),
         end=tuple(alignment.eos[: len(rows)].double().tolist()),
         links=frozenset(
-            (link.target, link.source) for link in linked if link.source < len(columns)
+            (link.target, link.source)
+            for link in linked
+            if link.target < len(rows) and link.source < len(columns)
         ),
         hidden_rows=len(alignment.target) - len(rows),
         hidden_columns=hidden_columns,

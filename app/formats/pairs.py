@@ -1,7 +1,6 @@
 """Links as pairs: Pharaoh's indices and the character ranges of Azure's `proj`."""
 
 from app.formats.aligned import AlignedText, FormatOptions
-from model.alignment import links
 from model.offsets import offset_converter
 from model.pharaoh import to_pharaoh
 
@@ -10,8 +9,7 @@ def pharaoh(aligned: AlignedText, options: FormatOptions) -> bytes:
     """One line a segment: zero-based `source-target` pairs of its tokens, by source."""
     lines = [
         to_pharaoh(
-            (link.source, link.target)
-            for link in links(one.alignment.weights, options.alignment.threshold)
+            (link.source, link.target) for link in one.alignment.links(options.alignment.threshold)
         )
         for one in aligned.segments
     ]
@@ -35,7 +33,7 @@ def azure_proj(aligned: AlignedText, options: FormatOptions) -> bytes:
             at_target(target.end),
         )
         for one in aligned.segments
-        for link in links(one.alignment.weights, options.alignment.threshold)
+        for link in one.alignment.links(options.alignment.threshold)
         for source in [one.alignment.source[link.source]]
         for target in [one.alignment.target[link.target]]
         if source.text and target.text
