@@ -63,7 +63,7 @@ def with_alignments(card: str, metrics: Mapping[str, Any]) -> str:
         "An alignment head, trained on the links of a statistical aligner, tells the source words "
         "of each target word once it is known; it changes no translation.",
         "",
-        f"Error against held-out links of that aligner, between pieces: "
+        f"Error against held-out links of that aligner, between words: "
         f"{metrics['head_silver_aer']:.1f} %.",
     ]
     if "alignment" in metrics:

@@ -206,7 +206,7 @@ class HeadTrainingConfig:
 
     units: int = 384
     """Width of its queries and keys."""
-    max_steps: int = 1500
+    max_steps: int = 800
     """Updates of its weights."""
     max_batch_tokens: int = 2048
     """Padded tokens of a batch: sentences × the longest side of any of them."""

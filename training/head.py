@@ -13,16 +13,17 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
 
-from model.alignment import GoldLinks, alignment_error_rate, links
 from model.alignment_head import AlignmentHead, head_weights, read_along
 from model.checkpoint import Checkpoint, CheckpointError, add_alignment_head, load_checkpoint
 from model.manifest import CARD_FILE
 from model.seq2seq import Seq2Seq
+from model.tokenizer import Tokenizer
 from training.alignment_metrics import alignment_metrics
 from training.batches import BatchPlan, TrainingBatch, collate
+from training.calibration import Calibration
 from training.card import with_alignments
 from training.config import HeadTrainingConfig, TrainerConfig, TrainingConfig
-from training.gold import THRESHOLDS, read_gold
+from training.gold import read_gold
 from training.precision import Placement, place
 from training.prepare import Prepared
 from training.schedule import learning_rate
@@ -33,6 +34,7 @@ WARM_UP_SHARE = 20
 CLIP_NORM = 1.0
 REPORTS = 10
 """Lines about the loss that a run leaves behind."""
+SIDES = ("source", "target")
 SMALLEST = 1e-9
 """Weight below which the loss of a row no longer grows."""
 
@@ -44,7 +46,7 @@ class HeldOut:
     loss: float
     """Cross-entropy of a target piece against its silver links, in nats."""
     threshold: float
-    """The one at which links between pieces agree best with the silver ones."""
+    """The one at which links between words agree best with the silver ones."""
     aer: float
     """Error of these links against the silver ones, in percent."""
 
@@ -105,6 +107,7 @@ class HeadTrainer:
     ) -> None:
         self._config = config
         self._model = model.eval()
+        self._prepared = prepared
         self._dataset = prepared.train
         self._silver = silver
         self._placement = placement
@@ -139,8 +142,11 @@ class HeadTrainer:
     def measure(self) -> HeldOut:
         """Loss, threshold and error on the pairs that were kept back."""
         self.head.eval()
-        mean, pairs = Average(), _PieceLinks()
+        mean = Average()
+        prepared = self._prepared
+        calibration = Calibration(Tokenizer(prepared.source_spm), Tokenizer(prepared.target_spm))
         kept = np.flatnonzero(self._held_out)
+        sources, targets = (_lines(prepared, side, self._held_out) for side in SIDES)
         order = kept[np.argsort(self._dataset.target.lengths[kept], kind="stable")]
         for rows in np.array_split(order, max(1, len(order) // 32)):
             batch = self._collate(rows)
@@ -149,8 +155,13 @@ class HeadTrainer:
             mean.add(float(losses.sum()), int((wanted.sum(dim=2) > 0).sum()))
             for row, pair in enumerate(batch.indices):
                 length, width = int(batch.target_lengths[row]), int(batch.source.lengths[row])
-                pairs.add(weights[row, : length - 1, :width].cpu(), self._silver[pair])
-        threshold, error = pairs.best_threshold()
+                calibration.add(
+                    sources[pair],
+                    targets[pair],
+                    weights[row, :length, :width].cpu(),
+                    map(tuple, self._silver[pair].tolist()),
+                )
+        threshold, error = calibration.best()
         return HeldOut(mean.take(), threshold, 100 * error)
 
     def _update(self, step: int, batch: TrainingBatch) -> float:
@@ -219,36 +230,20 @@ class Average:
         return mean
 
 
-class _PieceLinks:
-    """Links between pieces at every threshold, beside the silver ones."""
-
-    def __init__(self) -> None:
-        self._silver: list[GoldLinks] = []
-        self._found: dict[float, list[set[tuple[int, int]]]] = {one: [] for one in THRESHOLDS}
-
-    def add(self, weights: Float[Tensor, "T S_eos"], silver: npt.NDArray[np.integer[Any]]) -> None:
-        """Link one pair, EOS of the source in the last column."""
-        pairs = frozenset((int(source), int(target)) for source, target in silver)
-        self._silver.append(GoldLinks(pairs, pairs))
-        for threshold, found in self._found.items():
-            linked = links(weights[:, :-1], threshold, weights[:, -1])
-            found.append({(link.source, link.target) for link in linked})
-
-    def best_threshold(self) -> tuple[float, float]:
-        """The threshold of the lowest error, and that error."""
-        errors = {
-            threshold: alignment_error_rate(found, self._silver).aer
-            for threshold, found in self._found.items()
-        }
-        best = min(errors, key=lambda threshold: errors[threshold])
-        return best, errors[best]
-
-
 def _losses(
     weights: Float[Tensor, "B T S"], wanted: Float[Tensor, "B T S"]
 ) -> Float[Tensor, "B T"]:
     """Cross-entropy of each row, in nats; zero on padding, where nothing is wanted."""
     return -(wanted * weights.clamp(min=SMALLEST).log()).sum(dim=2)
+
+
+def _lines(prepared: Prepared, side: str, wanted: npt.NDArray[np.bool_]) -> dict[int, str]:
+    """The texts of the wanted training pairs, by their number."""
+    path = prepared.folder / f"train.{side}.txt"
+    with path.open(encoding="utf-8", newline="\n") as file:
+        return {
+            number: line.removesuffix("\n") for number, line in enumerate(file) if wanted[number]
+        }
 
 
 def _check_fits(checkpoint: Checkpoint, prepared: Prepared, folder: Path) -> None:

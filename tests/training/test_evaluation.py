@@ -1,17 +1,22 @@
 """An evaluation's figures are those of a slow, plain computation."""
 
+import io
+import shutil
+
 import pytest
 import torch
 from rich.console import Console
 from rich.progress import Progress
 from sacrebleu import corpus_bleu
 
+from model.alignment_head import AlignmentHead
 from model.batch import pad_sentences
-from model.checkpoint import load_checkpoint
+from model.checkpoint import add_alignment_head, load_checkpoint
 from model.hypothesis import SearchOptions
 from model.search import beam_search
 from training.corpus import Pair
 from training.evaluation import evaluate
+from training.evaluation_report import print_evaluation
 
 
 def run(tiny_checkpoint, pairs, gold=(), **options):
@@ -55,3 +60,34 @@ def test_without_origins_there_is_no_breakdown(tiny_checkpoint, some_pairs):
     )
     assert evaluation.by_origin == {}
     assert "by_origin" not in evaluation.as_dict()
+
+
+def test_both_kinds_of_a_model_with_a_head_are_measured(tiny_checkpoint, some_pairs, tmp_path):
+    folder = shutil.copytree(tiny_checkpoint, tmp_path / "headed")
+    torch.manual_seed(2)
+    head = AlignmentHead(load_checkpoint(folder).manifest.config, units=6)
+    add_alignment_head(folder, head, threshold=0.5, metrics={})
+    gold = tmp_path / "gold"
+    gold.mkdir()
+    for name, text in (("src.txt", "a cat\n"), ("tgt.txt", "un chat\n"), ("gold.txt", "0-0 1-1\n")):
+        (gold / name).write_text(text)
+    plain, _ = run(tiny_checkpoint, some_pairs[:2], [gold])
+    headed, _ = run(folder, some_pairs[:2], [gold])
+    assert "head" not in plain.as_dict()
+    figures = headed.as_dict()
+    assert figures["gold"] == plain.as_dict()["gold"]
+    assert set(figures["head"]) == {
+        "rule",
+        "threshold",
+        "shift",
+        "aer",
+        "precision",
+        "recall",
+        "gold",
+    }
+    assert figures["head"]["gold"][str(gold)]["rows"] != figures["gold"][str(gold)]["rows"]
+    console = Console(file=io.StringIO(), width=120, record=True)
+    print_evaluation(headed, console)
+    shown = console.export_text()
+    assert "attention: " in shown
+    assert "head: " in shown
