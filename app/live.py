@@ -151,8 +151,8 @@ class LiveTranslation(Generic[Answer]):
         spoken = speak(tokenizer, ids, is_whole=step.is_last)
         stable = min(step.stable, len(ids) - spoken.held)
         if self._is_head and not step.is_last:
-            # A row of the alignment head is final once it is known what follows its token.
-            stable = min(stable, len(ids) - 1)
+            # A row of the alignment head is final once the token that follows is.
+            stable = min(stable, max(0, step.stable - 1))
         saying = [
             Said(*piece, index < stable)
             for index, piece in enumerate(zip(ids, spoken.texts, spoken.spans, strict=True))
