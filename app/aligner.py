@@ -17,7 +17,7 @@ from app.settings import Settings
 from app.supervisor import Supervisor
 from app.translator import SentenceTranslation, TextTranslation, Translations
 from model.hypothesis import Hypothesis, SearchOptions
-from model.search import SearchRequest
+from model.search_events import SearchRequest
 from model.tokenizer import Decoded, Tokenizer
 
 WHOLE = 2**31

@@ -13,7 +13,8 @@ from typing import Any
 from app.errors import DeadlineError, InferenceError, ServiceError
 from app.lanes import Place
 from model.hypothesis import Hypothesis
-from model.search import BeamSearch, Failed, Finished, Progress, SearchRequest
+from model.search import BeamSearch
+from model.search_events import Failed, Finished, Progress, SearchRequest
 from model.step_model import StepModel
 
 log = logging.getLogger(__name__)

@@ -22,7 +22,7 @@ from app.metrics import Metrics
 from app.pace import Pace
 from app.settings import Settings
 from model.hypothesis import Hypothesis
-from model.search import SearchRequest
+from model.search_events import SearchRequest
 
 log = logging.getLogger(__name__)
 

@@ -20,7 +20,7 @@ from app.settings import Settings
 from app.supervisor import Supervisor
 from model.alignment import Alignment, AlignmentKind, Level, piece_alignment, word_alignment
 from model.hypothesis import Hypothesis, SearchOptions
-from model.search import SearchRequest
+from model.search_events import SearchRequest
 from model.tokenizer import Decoded, Tokenizer
 from model.words import Token, tokens_at
 

@@ -6,8 +6,6 @@ described in `docs/checkpoints.md`.
 """
 
 import hashlib
-import os
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -22,6 +20,7 @@ from torch import Tensor, nn
 
 from model.alignment_head import AlignmentHead, HeadConfig
 from model.config import ModelConfig
+from model.durable_folder import FolderError, existing_folder, write_folder
 from model.manifest import CARD_FILE, HEAD_FILE, WEIGHTS_FILE, FileEntry, Manifest, ManifestError
 from model.seq2seq import Seq2Seq
 from model.tokenizer import Tokenizer, TokenizerError
@@ -108,7 +107,7 @@ def save_checkpoint(
         training=training,
         metrics=metrics,
     )
-    _write_folder(folder, contents | {MANIFEST_FILE: _manifest_bytes(manifest, folder)})
+    _write(folder, contents | {MANIFEST_FILE: _manifest_bytes(manifest, folder)})
 
 
 def add_alignment_head(
@@ -128,7 +127,7 @@ def add_alignment_head(
     finite in `dtype`, or the disk refuses.
     """
     checkpoint = load_checkpoint(folder)
-    root = _existing(folder).resolve()
+    root = _found(folder)
     before = checkpoint.manifest
     contents = {name: _verified(root, name, entry) for name, entry in before.files.items()}
     contents[HEAD_FILE] = to_safetensors(_weights_to_save(head, dtype))
@@ -141,7 +140,21 @@ def add_alignment_head(
         alignment_head=HeadConfig(units=head.units, threshold=threshold),
     )
     _alignment_head(contents, after, folder)
-    _write_folder(folder, contents | {MANIFEST_FILE: _manifest_bytes(after, folder)})
+    _write(folder, contents | {MANIFEST_FILE: _manifest_bytes(after, folder)})
+
+
+def _write(folder: Path, contents: dict[str, bytes]) -> None:
+    try:
+        write_folder(folder, contents)
+    except FolderError as error:
+        raise CheckpointError(str(error)) from error
+
+
+def _found(folder: Path) -> Path:
+    try:
+        return existing_folder(folder).resolve()
+    except FolderError as error:
+        raise CheckpointError(str(error)) from error
 
 
 def _manifest_bytes(manifest: Manifest, folder: Path) -> bytes:
@@ -157,7 +170,7 @@ def load_checkpoint(folder: Path) -> Checkpoint:
     Checked in this order: path, size, SHA-256, format and fields, names and shapes of weights,
     vocabulary sizes and special ids, and that every weight is finite.
     """
-    root = _existing(folder).resolve()
+    root = _found(folder)
     text = _read_file(root, MANIFEST_FILE, MAX_MANIFEST_BYTES)
     try:
         manifest = Manifest.from_json(text.decode("utf-8"))
@@ -196,70 +209,7 @@ def _weights_to_save(model: nn.Module, dtype: torch.dtype) -> dict[str, Tensor]:
 # --- writing ---------------------------------------------------------------------------------
 
 
-def _previous(folder: Path) -> Path:
-    return folder.with_name(f".{folder.name}.previous")
-
-
-def _write_folder(folder: Path, contents: dict[str, bytes]) -> None:
-    writing = folder.with_name(f".{folder.name}.writing")
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        shutil.rmtree(writing, ignore_errors=True)
-        writing.mkdir()
-        for name, data in contents.items():
-            _write_synced(writing / name, data)
-        _sync_folder(writing)
-        _put_in_place(writing, folder)
-    except OSError as error:
-        shutil.rmtree(writing, ignore_errors=True)
-        needed = sum(map(len, contents.values())) / 1e6
-        raise CheckpointError(
-            f"{folder}: not written, {error.strerror or error} ({needed:.1f} MB needed"
-            f"{_free_space(folder.parent)})"
-        ) from error
-
-
-def _write_synced(path: Path, data: bytes) -> None:
-    with path.open("xb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _put_in_place(writing: Path, folder: Path) -> None:
-    previous = _previous(folder)
-    if folder.exists():
-        shutil.rmtree(previous, ignore_errors=True)
-        folder.rename(previous)
-    writing.rename(folder)
-    _sync_folder(folder.parent)
-    shutil.rmtree(previous, ignore_errors=True)
-
-
-def _free_space(folder: Path) -> str:
-    try:
-        return f", {shutil.disk_usage(folder).free / 1e6:.1f} MB free"
-    except OSError:
-        return ""
-
-
 # --- reading ---------------------------------------------------------------------------------
-
-
-def _existing(folder: Path) -> Path:
-    if not folder.exists() and _previous(folder).is_dir():
-        return _previous(folder)
-    if not folder.is_dir():
-        raise CheckpointError(f"{folder}: not a folder")
-    return folder
 
 
 def _read_file(root: Path, name: str, limit: int) -> bytes:

@@ -8,7 +8,7 @@ from app.engine import MAX_PROBES, Job, find_causes, row_steps
 from app.joining import MAX_JOINING_TOKENS, free_rows, mini_batches, take
 from app.lanes import FairQueue, Place
 from model.hypothesis import SearchOptions
-from model.search import SearchRequest
+from model.search_events import SearchRequest
 
 NOW = 1_000.0
 

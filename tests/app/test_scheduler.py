@@ -14,7 +14,7 @@ from app.errors import DeadlineError, InferenceError, NotReadyError
 from app.scheduler import Scheduler
 from app.settings import Settings
 from model.hypothesis import SearchOptions
-from model.search import SearchRequest
+from model.search_events import SearchRequest
 
 pytestmark = pytest.mark.anyio
 

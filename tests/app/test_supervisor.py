@@ -12,7 +12,7 @@ from app.metrics import Metrics
 from app.settings import Settings
 from app.supervisor import MAX_FAILURES, Supervisor
 from model.hypothesis import SearchOptions
-from model.search import SearchRequest
+from model.search_events import SearchRequest
 
 pytestmark = pytest.mark.anyio
 

@@ -11,7 +11,8 @@ from model.config import ModelConfig
 from model.fast_seq2seq import FastSeq2Seq
 from model.forced import forced
 from model.hypothesis import SearchOptions
-from model.search import BeamSearch, Finished, Progress, SearchRequest, beam_search
+from model.search import BeamSearch, beam_search
+from model.search_events import Finished, Progress, SearchRequest
 from model.seq2seq import Seq2Seq
 
 PAD, BOS, EOS = 0, 2, 3

@@ -10,7 +10,8 @@ from model.config import ModelConfig
 from model.decoder import Step
 from model.forced import forced
 from model.hypothesis import SearchOptions
-from model.search import BeamSearch, Failed, Finished, Progress, SearchRequest, beam_search
+from model.search import BeamSearch, beam_search
+from model.search_events import Failed, Finished, Progress, SearchRequest
 from model.seq2seq import Seq2Seq
 
 PAD, UNK, BOS, EOS = range(4)
