@@ -1,42 +1,24 @@
-"""The service on the command line: `python -m app serve` and `python -m app translate`."""
+"""The service on the command line: `python -m app serve`, `translate`, `align`, `check`, `keys`."""
 
 import asyncio
 import json
-import logging
 import socket
-import sys
-from io import StringIO
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
-from pydantic import ValidationError
-from rich.console import Console
 
+from app.align_command import align
 from app.catalog import fast_network
-from app.errors import ServiceError
 from app.exposure import ExposureError, check_exposure
-from app.formats.aligned import AlignedText, FormatOptions, Theme
-from app.formats.table import FORMATS, choose_format, write
-from app.formats.text_blocks import heat_map, legend
 from app.key_commands import key_commands
 from app.models import LoadedModels, StartupError, load_model, load_models
-from app.problems import field_error
-from app.schemas import AlignmentRequest, DecodingRequest, Level, TranslateRequest
 from app.server import Process, bind
-from app.service import Service
-from app.settings import Settings, SettingsError, load_settings
+from app.settings import SettingsError
 from app.storage.faults import StorageStartupError
+from app.terminal import CANNOT_START, CheckpointsOption, fail, settings_with
+from app.translate_command import translate
 from app.warm_up import warm_up
-from model.alignment import AlignmentKind
-from model.hypothesis import SearchOptions
-
-CANNOT_START = 1
-WRONG_INPUT = 2
-
-HEAT_MAP = "heat-map"
-TRANSLATION_FORMS = (HEAT_MAP, "text", "json")
-"""What shows the translation itself; every other form is one of its alignment."""
 
 SAMPLES = {
     "en": "The cat sleeps on the sofa.",
@@ -51,12 +33,9 @@ commands = typer.Typer(
     pretty_exceptions_enable=False,
     help="Softalign: translations with the alignment of every word.",
 )
-
-CheckpointsOption = Annotated[
-    Path | None,
-    typer.Option(help="Folder of checkpoints, instead of SOFTALIGN_CHECKPOINTS."),
-]
 commands.add_typer(key_commands, name="keys")
+commands.command()(translate)
+commands.command()(align)
 
 
 @commands.command()
@@ -67,7 +46,7 @@ def serve(
 ) -> None:
     """Serve the models over HTTP. Exit codes: 0 stopped, 1 cannot start, 3 cannot recover."""
     try:
-        settings = _settings(checkpoints)
+        settings = settings_with(checkpoints)
         # Before the models are loaded: a port that is taken shows at once.
         public = bind(host, port)
         admin = (
@@ -79,7 +58,7 @@ def serve(
         process = Process(settings, models, public, admin)
         code = process.run(when_ready=lambda: print(welcome, flush=True))
     except (ExposureError, SettingsError, StartupError, StorageStartupError) as error:
-        _fail(str(error), CANNOT_START)
+        fail(str(error), CANNOT_START)
     raise typer.Exit(code)
 
 
@@ -92,141 +71,8 @@ def check(
         model = load_model(checkpoint)
         warm_up(model, fast_network(model))
     except StartupError as error:
-        _fail(str(error), CANNOT_START)
+        fail(str(error), CANNOT_START)
     print(model.identity)
-
-
-@commands.command()
-def translate(
-    text: Annotated[
-        str | None, typer.Argument(help="What to translate; by default standard input.")
-    ] = None,
-    to: Annotated[str | None, typer.Option(help="Language to translate into.")] = None,
-    source: Annotated[str | None, typer.Option("--from", help="Language of the text.")] = None,
-    model: Annotated[str | None, typer.Option(help="Name of a model.")] = None,
-    beam: Annotated[
-        int, typer.Option(min=1, help="Hypotheses followed at once.")
-    ] = SearchOptions().beam_size,
-    format: Annotated[
-        str | None,
-        typer.Option(
-            help="heat-map (the translation with its alignment), text (alone), json (as the API "
-            f"answers), or the alignment as {', '.join(one.name for one in FORMATS[1:])}."
-        ),
-    ] = None,
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="File; its ending can be the format.")
-    ] = None,
-    kind: Annotated[
-        AlignmentKind, typer.Option(help="head is the better one, of models that have it.")
-    ] = "attention",
-    level: Annotated[Level, typer.Option(help="Tokens of the alignment.")] = "word",
-    threshold: Annotated[
-        float | None, typer.Option(help="Smallest weight of links beside the best ones.")
-    ] = None,
-    theme: Annotated[Theme, typer.Option(help="Colours of pictures.")] = "light",
-    checkpoints: CheckpointsOption = None,
-) -> None:
-    """Translate a text here, without a server; exit code 2 means that the input cannot be used."""
-    logging.basicConfig(level=logging.ERROR)
-    asked = format or (output.suffix.removeprefix(".") if output else "") or HEAT_MAP
-    settings, models = _start(checkpoints)
-    try:
-        form = None if asked in TRANSLATION_FORMS else choose_format(asked, None)
-        alignment = AlignmentRequest(kind=kind, level=level, threshold=threshold)
-        fields: dict[str, object] = {
-            "text": sys.stdin.read() if text is None else text,
-            "source_lang": source,
-            "target_lang": to,
-            "model": model,
-            "decoding": DecodingRequest(beam_size=beam),
-        }
-        # A model without attention refuses an alignment that is asked for, and only that.
-        if form is not None or level != "word":
-            fields["alignment"] = alignment
-        request = TranslateRequest.model_validate(fields)
-        service = Service(settings, models)
-        if asked == "json":
-            written = asyncio.run(_answer(service, request))
-        else:
-            aligned = asyncio.run(_aligned(service, request))
-            options = FormatOptions(alignment=alignment, theme=theme)
-            written = (
-                _readable(aligned, asked, to_terminal=output is None)
-                if form is None
-                else write(aligned, form, options, settings.max_matrix_cells)
-            )
-    except ValidationError as error:
-        _fail(field_error(error.errors()[0], {}).message, WRONG_INPUT)
-    except ServiceError as error:
-        _fail(error.detail, WRONG_INPUT)
-    _put_out(written, output, is_binary=form is not None and form.is_binary)
-
-
-async def _answer(service: Service, request: TranslateRequest) -> bytes:
-    service.start()
-    try:
-        return (await service.translate(request)).content.encode() + b"\n"
-    finally:
-        await service.stop()
-
-
-async def _aligned(service: Service, request: TranslateRequest) -> AlignedText:
-    service.start()
-    try:
-        [aligned] = await service.align(request)
-        return aligned
-    finally:
-        await service.stop()
-
-
-def _readable(aligned: AlignedText, asked: str, *, to_terminal: bool) -> bytes:
-    """The translation and, as a heat map, its alignment; coloured where a terminal shows it."""
-    with StringIO() as lines:
-        console = Console(
-            file=lines,
-            highlight=False,
-            width=Console().width,
-            force_terminal=to_terminal and sys.stdout.isatty(),
-        )
-        print(aligned.target, file=lines)
-        if asked == HEAT_MAP and aligned.segments:
-            for one in aligned.segments:
-                print(file=lines)
-                for line in heat_map(one.alignment, console.width):
-                    console.print(line, no_wrap=True, crop=False, overflow="ignore")
-            print(file=lines)
-            console.print(legend(), no_wrap=True)
-        return lines.getvalue().encode()
-
-
-def _put_out(written: bytes, output: Path | None, *, is_binary: bool) -> None:
-    if output is not None:
-        try:
-            output.write_bytes(written)
-        except OSError as error:
-            _fail(f"{output} cannot be written: {error.strerror}", WRONG_INPUT)
-    elif is_binary and sys.stdout.isatty():
-        _fail("this form is not for a terminal: name a file with --output", WRONG_INPUT)
-    else:
-        sys.stdout.buffer.write(written)
-
-
-def _start(checkpoints: Path | None) -> tuple[Settings, LoadedModels]:
-    try:
-        settings = _settings(checkpoints)
-        return settings, load_models(settings.checkpoints)
-    except (SettingsError, StartupError) as error:
-        _fail(str(error), CANNOT_START)
-
-
-def _settings(checkpoints: Path | None) -> Settings:
-    settings = load_settings()
-    return (
-        settings
-        if checkpoints is None
-        else settings.model_copy(update={"checkpoints": checkpoints})
-    )
 
 
 def _address(bound: socket.socket) -> str:
@@ -251,11 +97,6 @@ def _welcome(address: str, models: LoadedModels, access: str, admin: str | None 
             f"-d '{json.dumps(body, ensure_ascii=False)}'",
         ]
     )
-
-
-def _fail(message: str, code: int) -> NoReturn:
-    print(f"softalign: {message}", file=sys.stderr)
-    raise typer.Exit(code)
 
 
 if __name__ == "__main__":

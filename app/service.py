@@ -190,16 +190,7 @@ class Service:
 
         Raises a ServiceError for everything that stands against it.
         """
-        check_pair_limits(request, self.settings)
-        with self._door.enter(request, caller) as (model, place):
-            check_alignment(request, model)
-            pairs = await self._aligner.align(
-                model,
-                _pairs(request),
-                place,
-                split=request.split,
-                head=asked_kind(request) == "head",
-            )
+        async with self._pairs(request, caller) as (model, pairs, deadline):
             began = time.monotonic()
             if form.name == "json":
                 cells = self.settings.max_matrix_cells
@@ -207,7 +198,8 @@ class Service:
                     lambda: render_pairs(pairs, model, request, cells).model_dump_json().encode()
                 )
             else:
-                content = await self._write_pair(model, pairs, form, options, place.deadline)
+                aligned = await asyncio.to_thread(_aligned_pair, model, pairs, request)
+                content = await self.forms.write(aligned, form, options, deadline)
         return AlignAnswer(
             content,
             model=model.identity,
@@ -222,21 +214,29 @@ class Service:
             },
         )
 
-    async def _write_pair(
-        self,
-        model: LoadedModel,
-        pairs: Translations,
-        form: Format,
-        options: FormatOptions,
-        deadline: float,
-    ) -> bytes:
-        if not model.has_attention:
-            raise no_alignment()
-        [[pair]] = pairs.texts
-        languages = model.source_language, model.target_language
-        kind, levels = options.alignment.kind, options.alignment.levels
-        aligned = await asyncio.to_thread(aligned_text, pair, languages, kind, levels)
-        return await self.forms.write(aligned, form, options, deadline)
+    async def align_pair(self, request: AlignRequest) -> AlignedText:
+        """The alignment of one pair for any form; raises what `align_pairs` does."""
+        async with self._pairs(request, LOCAL) as (model, pairs, _):
+            return await asyncio.to_thread(_aligned_pair, model, pairs, request)
+
+    @asynccontextmanager
+    async def _pairs(
+        self, request: AlignRequest, caller: str
+    ) -> AsyncIterator[tuple[LoadedModel, Translations, float]]:
+        """Align in the room that the request takes up until it is answered; gives the deadline."""
+        check_pair_limits(request, self.settings)
+        with self._door.enter(request, caller) as (model, place):
+            check_alignment(request, model)
+            pairs = await self._aligner.align(
+                model,
+                _request_pairs(request),
+                place,
+                split=request.split,
+                head=asked_kind(request) == "head",
+            )
+            self.metrics.tokens.labels(model.name, "source").inc(pairs.source_tokens)
+            self.metrics.tokens.labels(model.name, "target").inc(pairs.target_tokens)
+            yield model, pairs, place.deadline
 
     @asynccontextmanager
     async def _translations(
@@ -258,7 +258,16 @@ def search_options(request: TranslateRequest) -> SearchOptions:
     return SearchOptions(**request.decoding.model_dump())
 
 
-def _pairs(request: AlignRequest) -> list[Pair]:
+def _aligned_pair(model: LoadedModel, pairs: Translations, request: AlignRequest) -> AlignedText:
+    if not model.has_attention:
+        raise no_alignment()
+    [[pair]] = pairs.texts
+    languages = model.source_language, model.target_language
+    levels = (request.alignment or AlignmentRequest()).levels
+    return aligned_text(pair, languages, asked_kind(request), levels)
+
+
+def _request_pairs(request: AlignRequest) -> list[Pair]:
     sides = zip(request.sources, request.targets, strict=True)
     places = zip(request.pointers("source"), request.pointers("target"), strict=True)
     return [Pair(*texts, *pointers) for texts, pointers in zip(sides, places, strict=True)]

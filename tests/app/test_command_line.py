@@ -3,9 +3,10 @@ import json
 import pytest
 from typer.testing import CliRunner
 
-from app.__main__ import CANNOT_START, WRONG_INPUT, _welcome, commands
+from app.__main__ import _welcome, commands
 from app.formats.table import FORMATS
 from app.reply_schemas import TranslateReply
+from app.terminal import CANNOT_START, SOME_LINES_FAILED, WRONG_INPUT
 
 runner = CliRunner()
 
@@ -63,7 +64,7 @@ def test_a_file_that_cannot_be_written_is_told_in_one_line(run, tmp_path):
 
 
 def test_a_model_without_attention_prints_its_translation_alone(plain_models, monkeypatch):
-    monkeypatch.setattr("app.__main__.load_models", lambda _: plain_models)
+    monkeypatch.setattr("app.terminal.load_models", lambda _: plain_models)
     shown = runner.invoke(commands, ["translate", "Yes."])
     assert shown.exit_code == 0
     assert shown.stdout == runner.invoke(commands, ["translate", "Yes.", "--format", "text"]).stdout
@@ -100,3 +101,41 @@ def test_the_welcome_has_a_request_that_can_be_pasted(tiny_models):
     assert "http://127.0.0.1:8000" in address
     body = json.loads(command.split("-d '")[1].removesuffix("'"))
     assert body["target_lang"] == "fr"
+
+
+def test_a_file_is_translated_line_by_line(run, tmp_path):
+    source, output = tmp_path / "source.txt", tmp_path / "output.tsv"
+    source.write_text("Yes.\n\nNo.\n")
+    result = run("--input", str(source), "--output", str(output), "--beam", "1")
+    assert result.exit_code == 0, result.stderr
+    lines = output.read_text().splitlines()
+    assert [line.split("\t")[0] for line in lines] == ["Yes.", "", "No."]
+    assert "3 lines: 2 translated\n1 empty_text: lines 2" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (["--input", "a.txt"], "--output"),
+        (["--input", "a.txt", "--output", "b.svg"], "pharaoh"),
+        (["--input", "a.txt", "--output", "b.tsv", "Yes."], "not both"),
+        (["--input", "missing.txt", "--output", "b.tsv"], "missing.txt"),
+        (["--input", "a.txt", "--output", "b.tsv", "--beam", "99"], "--beam"),
+        (["--input", "a.txt", "--output", "b.tsv", "--threshold", "2"], "--threshold"),
+        (["--input", "a.txt", "--output", "b.tsv", "--to", "xx"], "No model"),
+    ],
+)
+def test_a_run_over_a_file_that_cannot_begin_says_why(run, arguments, word, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = run(*arguments)
+    assert result.exit_code == WRONG_INPUT
+    assert word in result.stderr
+    assert not [path for path in tmp_path.iterdir() if path.name.endswith((".journal", "tsv"))]
+
+
+def test_a_file_with_lines_that_cannot_be_used_has_an_exit_code_of_its_own(run, tmp_path):
+    source, output = tmp_path / "source.txt", tmp_path / "output.jsonl"
+    source.write_bytes(b"Yes.\n\xff\n")
+    result = run("--input", str(source), "--output", str(output), "--beam", "1")
+    assert result.exit_code == SOME_LINES_FAILED
+    assert json.loads(output.read_text().splitlines()[1]) == {"line": 2, "problem": "invalid_utf8"}

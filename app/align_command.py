@@ -1,0 +1,187 @@
+"""`python -m app align`: a pair of texts, or lines `source<TAB>target` on standard input."""
+
+import asyncio
+import logging
+import sys
+from collections.abc import Awaitable, Iterable, Iterator
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from pydantic import ValidationError
+from rich.console import Console
+
+from app.align_schemas import AlignRequest
+from app.errors import InvalidInputError, ServiceError
+from app.formats.aligned import FormatOptions, Theme
+from app.formats.table import FORMATS, Format, choose_format, write
+from app.problems import field_error
+from app.schemas import AlignmentRequest, Level
+from app.service import Service
+from app.terminal import (
+    HEAT_MAP,
+    WRONG_INPUT,
+    CheckpointsOption,
+    fail,
+    readable,
+    start,
+)
+from model.alignment import AlignmentKind
+
+JSON = "json"
+FORMS_OF_MANY = (HEAT_MAP, JSON, "blocks", "pharaoh", "proj")
+"""What several pairs can be written in, one after the other."""
+
+SIDE_BY_SIDE = 16
+"""Pairs that are aligned at once."""
+
+
+def align(
+    source: Annotated[
+        str | None,
+        typer.Argument(help="The text; without it, lines `source<TAB>target` of standard input."),
+    ] = None,
+    target: Annotated[str | None, typer.Argument(help="Its translation.")] = None,
+    to: Annotated[str | None, typer.Option(help="Language of the translation.")] = None,
+    source_lang: Annotated[str | None, typer.Option("--from", help="Language of the text.")] = None,
+    model: Annotated[str | None, typer.Option(help="Name of a model.")] = None,
+    format: Annotated[
+        str | None,
+        typer.Option(
+            help="heat-map, json (as the API answers), "
+            f"{', '.join(one.name for one in FORMATS[1:])}; "
+            f"of standard input {', '.join(FORMS_OF_MANY)}."
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="File; its ending can be the format.")
+    ] = None,
+    kind: Annotated[
+        AlignmentKind, typer.Option(help="head is the better one, of models that have it.")
+    ] = "attention",
+    level: Annotated[Level, typer.Option(help="Tokens of the alignment.")] = "word",
+    threshold: Annotated[
+        float | None, typer.Option(help="Smallest weight of links beside the best ones.")
+    ] = None,
+    theme: Annotated[Theme, typer.Option(help="Colours of pictures.")] = "light",
+    checkpoints: CheckpointsOption = None,
+) -> None:
+    """Align a text with a translation that is there already, or many of them, a line each.
+
+    A line of standard input is one sentence pair, and is not split. Exit codes: 0 done, 1 cannot
+    start, 2 the input cannot be used.
+    """
+    logging.basicConfig(level=logging.ERROR)
+    if (source is None) != (target is None):
+        fail("give a text and its translation, or neither", WRONG_INPUT)
+    asked = format or (output.suffix.removeprefix(".") if output else "") or HEAT_MAP
+    if source is None and asked not in FORMS_OF_MANY:
+        fail(f"several pairs are written as {', '.join(FORMS_OF_MANY)}", WRONG_INPUT)
+    settings, models = start(checkpoints)
+    try:
+        form = None if asked in (HEAT_MAP, JSON) else choose_format(asked, None)
+        if form is not None and form.is_binary and output is None and sys.stdout.isatty():
+            fail("this form is not for a terminal: name a file with --output", WRONG_INPUT)
+        alignment = AlignmentRequest(kind=kind, level=level, threshold=threshold)
+        fields: dict[str, object] = {
+            "alignment": alignment,
+            "source_lang": source_lang,
+            "target_lang": to,
+            "model": model,
+        }
+        pairs = (
+            _read_lines(sys.stdin.buffer, fields)
+            if source is None
+            else iter([("", _request({**fields, "source": source, "target": target}))])
+        )
+        written = _Written(asked, form, FormatOptions(alignment=alignment, theme=theme), output)
+        with written:
+            asyncio.run(_align_all(Service(settings, models), pairs, written))
+    except ValidationError as error:
+        fail(field_error(error.errors()[0], {}).message, WRONG_INPUT)
+    except ServiceError as error:
+        fail(error.detail, WRONG_INPUT)
+    except OSError as error:
+        fail(f"{output} cannot be written: {error.strerror}", WRONG_INPUT)
+
+
+class _Written:
+    """Writes each pair in the form that was asked for, behind the one before."""
+
+    def __init__(
+        self, asked: str, form: Format | None, options: FormatOptions, output: Path | None
+    ) -> None:
+        self._asked = asked
+        self._form = form
+        self._options = replace(options, width=Console().width)
+        self._to_terminal = output is None
+        self._file = sys.stdout.buffer if output is None else output.open("wb")
+
+    def __enter__(self) -> "_Written":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._to_terminal:
+            self._file.flush()
+        else:
+            self._file.close()
+
+    def put(self, content: bytes) -> None:
+        self._file.write(content)
+
+    async def content(self, service: Service, request: AlignRequest) -> bytes:
+        if self._asked == JSON:
+            answer = await service.align_pairs(request, choose_format(JSON, None), self._options)
+            return answer.content + b"\n"
+        aligned = await service.align_pair(request)
+        if self._form is None:
+            return readable(aligned, HEAT_MAP, to_terminal=self._to_terminal)
+        return write(aligned, self._form, self._options, service.settings.max_matrix_cells)
+
+
+async def _align_all(
+    service: Service, pairs: Iterator[tuple[str, AlignRequest]], written: _Written
+) -> None:
+    service.start()
+    try:
+        while group := list(islice(pairs, SIDE_BY_SIDE)):
+            jobs = [_named(place, written.content(service, request)) for place, request in group]
+            for content in await asyncio.gather(*jobs):
+                written.put(content)
+    finally:
+        await service.stop()
+
+
+async def _named(place: str, content: Awaitable[bytes]) -> bytes:
+    """The content, or its error with the line that it is about."""
+    try:
+        return await content
+    except InvalidInputError as error:
+        raise InvalidInputError(error.code, place + error.detail) from error
+
+
+def _read_lines(
+    lines: Iterable[bytes], fields: dict[str, object]
+) -> Iterator[tuple[str, AlignRequest]]:
+    """The pair of each line, and the words that name it in an error."""
+    for number, raw in enumerate(lines, start=1):
+        place = f"line {number}: "
+        try:
+            columns = raw.decode().rstrip("\r\n").split("\t")
+        except UnicodeDecodeError:
+            raise InvalidInputError("invalid_unicode", f"{place}it is not UTF-8") from None
+        if len(columns) != 2:
+            message = f"{place}it has {len(columns)} columns; source and target are needed"
+            raise InvalidInputError("validation_failed", message)
+        pair = {"source": columns[0], "target": columns[1], "split": False}
+        try:
+            yield place, _request({**fields, **pair})
+        except ValidationError as error:
+            message = field_error(error.errors()[0], {}).message
+            raise InvalidInputError("validation_failed", place + message) from error
+
+
+def _request(fields: dict[str, object]) -> AlignRequest:
+    return AlignRequest.model_validate(fields)

@@ -1,0 +1,97 @@
+"""`python -m app translate --input FILE --output FILE`."""
+
+from pathlib import Path
+
+import typer
+from pydantic import ValidationError
+
+from app.bulk.forms import BULK_FORMS
+from app.bulk.progress import show_progress
+from app.bulk.run import Account, BulkError, BulkTask, run
+from app.bulk.translation import LineTranslator
+from app.catalog import fast_network
+from app.errors import ServiceError
+from app.models import LoadedModel, LoadedModels
+from app.schemas import AlignmentRequest
+from app.settings import Settings
+from app.terminal import SOME_LINES_FAILED, WRONG_INPUT, fail
+from model.alignment import AlignmentKind
+from model.hypothesis import SearchOptions
+
+
+def translate_file(
+    settings: Settings,
+    models: LoadedModels,
+    *,
+    input: Path,
+    output: Path | None,
+    languages: tuple[str | None, str | None],
+    model: str | None,
+    beam: int,
+    form: str | None,
+    kind: AlignmentKind,
+    threshold: float | None,
+    window_lines: int,
+) -> int:
+    """Translate `input` to `output`; gives the exit code."""
+    if output is None:
+        fail("--input needs --output: a file that the run can go on with", WRONG_INPUT)
+    name = form or output.suffix.removeprefix(".")
+    if name not in BULK_FORMS:
+        fail(f"a file is written as {', '.join(BULK_FORMS)}: name one with --format", WRONG_INPUT)
+    if beam > settings.max_beam_size:
+        fail(f"--beam may be {settings.max_beam_size} at the most", WRONG_INPUT)
+    try:
+        alignment = AlignmentRequest(kind=kind, form="links", threshold=threshold)
+        chosen = models.choose(model, *languages)
+    except ValidationError:
+        fail("--threshold must be above 0 and at most 1", WRONG_INPUT)
+    except ServiceError as error:
+        fail(error.detail, WRONG_INPUT)
+    if kind not in chosen.alignment_kinds and (kind == "head" or name == "pharaoh"):
+        fail(f"this model has no alignments of the kind {kind}", WRONG_INPUT)
+    translator = LineTranslator(
+        chosen, fast_network(chosen), settings, SearchOptions(beam_size=beam), kind
+    )
+    with show_progress() as progress:
+        task = BulkTask(
+            input=input,
+            output=output,
+            name=_task_name(
+                chosen, settings, f"beam {beam}", name, kind, f"threshold {threshold}", window_lines
+            ),
+            translate=lambda lines: translator.translate(lines, progress.advance),
+            write=lambda done: BULK_FORMS[name](done, chosen, alignment),
+            max_characters=settings.max_text_characters,
+            window_lines=window_lines,
+        )
+        try:
+            account = run(task, progress.start)
+        except BulkError as error:
+            fail(str(error), WRONG_INPUT)
+    typer.echo(describe(account), err=True)
+    # Empty lines are nothing special in a file, and have an empty line in the output.
+    return SOME_LINES_FAILED if account.problems.keys() - {"empty_text"} else 0
+
+
+def _task_name(model: LoadedModel, settings: Settings, *options: object) -> str:
+    """All that the output depends on beside the input."""
+    limits = (
+        settings.max_text_characters,
+        settings.max_text_tokens,
+        settings.max_sentence_tokens,
+        settings.max_output_tokens,
+        settings.max_rows,
+    )
+    described = [model.identity, *options, "limits", *limits]
+    return " ".join(map(str, described))
+
+
+def describe(account: Account) -> str:
+    """What became of all lines, in one line and one more for each problem."""
+    told = [f"{account.lines} lines: {account.translated} translated"]
+    for problem, trouble in sorted(account.problems.items()):
+        shown = ", ".join(map(str, trouble.first))
+        more = ", …" if trouble.count > len(trouble.first) else ""
+        told.append(f"{trouble.count} {problem}: lines {shown}{more}")
+    return "\n".join(told)

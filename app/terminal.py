@@ -1,0 +1,84 @@
+"""What the commands share: their start, their failures, and how they show an alignment."""
+
+import sys
+from io import StringIO
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+from rich.console import Console
+
+from app.formats.aligned import AlignedText
+from app.formats.text_blocks import heat_map, legend
+from app.models import LoadedModels, StartupError, load_models
+from app.settings import Settings, SettingsError, load_settings
+
+CANNOT_START = 1
+WRONG_INPUT = 2
+SOME_LINES_FAILED = 3
+"""A file was worked through, and some of its lines could not be used."""
+
+HEAT_MAP = "heat-map"
+
+CheckpointsOption = Annotated[
+    Path | None,
+    typer.Option(help="Folder of checkpoints, instead of SOFTALIGN_CHECKPOINTS."),
+]
+
+
+def start(checkpoints: Path | None) -> tuple[Settings, LoadedModels]:
+    """Settings and models; a command that cannot have them ends here."""
+    try:
+        settings = settings_with(checkpoints)
+        return settings, load_models(settings.checkpoints)
+    except (SettingsError, StartupError) as error:
+        fail(str(error), CANNOT_START)
+
+
+def settings_with(checkpoints: Path | None) -> Settings:
+    """The settings, with another folder of checkpoints if there is one."""
+    settings = load_settings()
+    return (
+        settings
+        if checkpoints is None
+        else settings.model_copy(update={"checkpoints": checkpoints})
+    )
+
+
+def readable(aligned: AlignedText, asked: str, *, to_terminal: bool) -> bytes:
+    """The target and, as a heat map, its alignment; coloured where a terminal shows it."""
+    with StringIO() as lines:
+        console = Console(
+            file=lines,
+            highlight=False,
+            width=Console().width,
+            force_terminal=to_terminal and sys.stdout.isatty(),
+        )
+        print(aligned.target, file=lines)
+        if asked == HEAT_MAP and aligned.segments:
+            for one in aligned.segments:
+                print(file=lines)
+                for line in heat_map(one.alignment, console.width):
+                    console.print(line, no_wrap=True, crop=False, overflow="ignore")
+            print(file=lines)
+            console.print(legend(), no_wrap=True)
+        return lines.getvalue().encode()
+
+
+def put_out(written: bytes, output: Path | None, *, is_binary: bool) -> None:
+    """To the file, or else to standard output."""
+    if output is not None:
+        try:
+            output.write_bytes(written)
+        except OSError as error:
+            fail(f"{output} cannot be written: {error.strerror}", WRONG_INPUT)
+    elif is_binary and sys.stdout.isatty():
+        fail("this form is not for a terminal: name a file with --output", WRONG_INPUT)
+    else:
+        sys.stdout.buffer.write(written)
+
+
+def fail(message: str, code: int) -> NoReturn:
+    """End the command with one line that says why."""
+    typer.echo(f"softalign: {message}", err=True)
+    raise typer.Exit(code)
