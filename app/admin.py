@@ -46,12 +46,12 @@ watching = APIRouter()
 changing = APIRouter(prefix="/v1/admin", route_class=GuardedRoute)
 
 
-def _service(request: Request) -> Service:
+async def _service(request: Request) -> Service:
     service: Service = request.app.state.service
     return service
 
 
-def _reloader(request: Request) -> Reloader:
+async def _reloader(request: Request) -> Reloader:
     reloader: Reloader = request.app.state.reloader
     return reloader
 

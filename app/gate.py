@@ -97,7 +97,7 @@ class GuardedRoute(JsonRoute):
         return guarded
 
 
-def _caller(request: Request) -> Caller:
+async def _caller(request: Request) -> Caller:
     caller: Caller = request.state.caller
     return caller
 

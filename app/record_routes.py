@@ -21,7 +21,7 @@ from app.storage.record import RecordSummary
 from app.storage.records import Records
 
 
-def _records(request: Request) -> Records:
+async def _records(request: Request) -> Records:
     records: Records = request.app.state.storage.records
     return records
 
