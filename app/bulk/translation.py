@@ -12,7 +12,8 @@ from app.supervisor import Network
 from app.translator import TextTranslation, compose
 from model.alignment import AlignmentKind
 from model.hypothesis import Hypothesis, SearchOptions
-from model.search import BeamSearch, Finished, SearchRequest
+from model.search import BeamSearch
+from model.search_events import Finished, SearchRequest
 
 JOINING_SHARE = 4
 """New sentences join when this part (1/4) of the table is free: encoding them is one batch."""
