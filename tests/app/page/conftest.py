@@ -25,7 +25,7 @@ document.addEventListener("securitypolicyviolation", (event) =>
     console.error(`${event.violatedDirective} violated: ${event.blockedURI} ${event.sample}`));
 """
 # A busy machine is no failure.
-expect.set_options(timeout=30_000)
+expect.set_options(timeout=60_000)
 
 DESKTOP = {"width": 1280, "height": 900}
 PHONE = {"width": 390, "height": 844}
@@ -74,6 +74,7 @@ class Visitor:
         context = browser.new_context(permissions=["clipboard-read", "clipboard-write"])
         context.add_init_script(REPORT_VIOLATIONS)
         self.page = context.new_page()
+        self.page.set_default_timeout(60_000)
         self.page.on("request", self._watch)
         self.page.on("pageerror", lambda error: self.faults.append(f"thrown: {error}"))
         self.page.on("console", self._listen)
@@ -105,6 +106,10 @@ class Visitor:
 
 
 def reply(page, pattern, status, body):
+    """Answer a request in place of the service: with JSON, or with text as it stands."""
+    if isinstance(body, str):
+        page.route(pattern, lambda route: route.fulfill(status=status, body=body))
+        return
     kind = "application/json" if status < 400 else "application/problem+json"
     page.route(pattern, lambda route: route.fulfill(status=status, json=body, content_type=kind))
 

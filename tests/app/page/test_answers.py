@@ -80,7 +80,7 @@ def test_service_that_does_not_answer_is_told(translated):
 
 
 def test_answer_that_is_no_problem_document_is_told_too(translated):
-    translated.route(TRANSLATE, lambda route: route.fulfill(status=502, body="<h1>Bad</h1>"))
+    reply(translated, TRANSLATE, 502, "<h1>Bad</h1>")
     translate(translated)
     assert told(translated) == "The service answered with the status 502."
 
@@ -257,13 +257,15 @@ def streaming(open_page):
     answers["content"]["text/event-stream"] = {}
     started = {"segment": 0, "source_tokens": tokens(SOURCE, *WORDS[0])}
 
-    def send(*events):
-        body = ": heartbeat\r\n\r\n" + event("segment", started) + "".join(events)
-        page.unroute(TRANSLATE)
-        page.route(TRANSLATE, lambda route: route.fulfill(status=200, body=body))
+    def stream(*events):
+        return ": heartbeat\r\n\r\n" + event("segment", started) + "".join(events)
 
-    page = open_page(answers=[("**/openapi.json", 200, document)])
-    send(event("done", HOUSES))
+    def send(*events):
+        page.unroute(TRANSLATE)
+        reply(page, TRANSLATE, 200, stream(*events))
+
+    first = stream(event("done", HOUSES))
+    page = open_page(answers=[("**/openapi.json", 200, document), (TRANSLATE, 200, first)])
     page.wait_for_selector("#exports button")
     page.send = send
     # Keeps what each drawing showed: an answer that a test gives arrives all at once.
@@ -275,6 +277,7 @@ def streaming(open_page):
             const { set } = Object.getOwnPropertyDescriptor(element, "alignment");
             Object.defineProperty(drawing, "alignment", { set(value) {
                 window.shown.push([drawing.hasAttribute("partial"), value.text]);
+                document.documentElement.dataset.shown = window.shown.length;
                 set.call(this, value);
             } });
         }"""
@@ -285,7 +288,7 @@ def streaming(open_page):
 def test_words_appear_as_they_are_made(streaming):
     streaming.send(*(event("token", token(place)) for place in range(3)), event("done", HOUSES))
     translate(streaming)
-    streaming.wait_for_function("shown.length === 4")
+    expect(streaming.locator("html")).to_have_attribute("data-shown", "4")
     expect(streaming.locator(".target .word")).to_have_text(["La", "maison", "blanche"])
     assert streaming.evaluate("shown") == [
         [True, "La"],
@@ -300,7 +303,7 @@ def test_word_that_was_not_stable_is_taken_back(streaming):
     events = [token(0), wrong, token(1), token(2)]
     streaming.send(*(event("token", one) for one in events), event("done", HOUSES))
     translate(streaming)
-    streaming.wait_for_function("shown.length === 5")
+    expect(streaming.locator("html")).to_have_attribute("data-shown", "5")
     assert [text for _, text in streaming.evaluate("shown")] == [
         "La",
         "La blanche",

@@ -20,6 +20,14 @@ def drawn(page, side, panel=0):
     return page.locator(".panel").nth(panel).locator(f".{side} .word").all_inner_texts()
 
 
+@pytest.fixture(scope="module")
+def kept(visitor):
+    """One translation that several tests take away in one form each."""
+    page = visitor.visit()
+    page.wait_for_selector("#exports button")
+    return page
+
+
 def test_example_is_there_before_anything_is_done(translated):
     text = translated.locator("#text").input_value()
     assert "".join(drawn(translated, "source")) == text.replace(" ", "")
@@ -168,6 +176,52 @@ def test_translation_links_and_address_are_copied(translated):
     weights = answer["translations"][0]["alignment"]["segments"][0]["weights"]
     best = " ".join(f"{row.index(max(row))}-{target}" for target, row in enumerate(weights))
     assert translated.evaluate(clipboard) == best
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "begins"),
+    [
+        ("JSON", "alignment.json", b'{"version":1'),
+        ("Text", "alignment.txt", b""),
+        ("CSV", "alignment.csv", b""),
+        ("TSV", "alignment.tsv", b""),
+        ("Pharaoh", "alignment.pharaoh", b""),
+        ("Azure proj", "alignment.proj", b""),
+        ("HTML", "alignment.html", b"<!DOCTYPE html>"),
+        ("SVG", "alignment.svg", b"<?xml"),
+        ("PNG", "alignment.png", b"\x89PNG"),
+        ("npy", "alignment.npy", b"\x93NUMPY"),
+        ("npz", "alignment.npz", b"PK"),
+    ],
+)
+def test_every_form_can_be_downloaded(kept, name, file, begins):
+    with kept.expect_download() as downloading:
+        kept.get_by_role("button", name=name, exact=True).click()
+    assert downloading.value.suggested_filename == file
+    content = downloading.value.path().read_bytes()
+    assert content.startswith(begins)
+    assert len(content) > 10
+
+
+def test_form_that_holds_one_matrix_is_not_offered_for_several(translated):
+    translate(translated, PARAGRAPH)
+    names = translated.locator("#exports button").all_inner_texts()
+    assert "npz" in names
+    assert "npy" not in names
+
+
+def test_download_is_of_what_is_shown(translated):
+    answer = translate(translated, "I see a house.")
+    translated.locator("#alternatives-list button").nth(1).click()
+    translated.get_by_text("Pieces").click()
+    with translated.expect_download() as downloading:
+        translated.get_by_role("button", name="JSON", exact=True).click()
+    [segment] = json.loads(downloading.value.path().read_text("utf-8"))["segments"]
+    alternative = answer["translations"][0]["alternatives"][0]["alignment"]["segments"][1]
+    assert segment["level"] == "piece"
+    assert [one["text"] for one in segment["target_tokens"]] == [
+        one["text"] for one in alternative["target_tokens"]
+    ]
 
 
 def test_theme_is_chosen_and_remembered(open_page):
