@@ -275,6 +275,18 @@ def test_right_to_left_text_runs_from_right_to_left(draw):
     assert page.evaluate(focused) == "على"
 
 
+def test_line_does_not_begin_with_a_comma(draw):
+    source = ", ".join(["word"] * 60) + "."
+    said = [part for word in source.split() for part in (word[:-1], word[-1])]
+    weights = [[0.01] * len(said)]
+    aligned = alignment(matrix(source, "x", said, ["x"], weights))
+    page = draw({"source": source, "target": "x"}, aligned)
+    assert page.locator(".line.source").inner_text() == source
+    tops = page.locator(".source .word").evaluate_all("all => all.map((w) => w.offsetTop)")
+    assert len(set(tops)) > 1
+    assert tops[::2] == tops[1::2]
+
+
 def test_override_of_direction_stays_within_its_word(draw):
     source = "a\u202eb c d"
     page = draw({"source": source, "target": "x y z", "pharaoh": "0-0 1-1 2-2"})

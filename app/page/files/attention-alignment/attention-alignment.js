@@ -293,12 +293,17 @@
         "aria-label": `${side === "source" ? "Source" : "Translation"}; arrow keys move between words`,
       });
       if (languages[side]) line.lang = languages[side];
+      let whole = null; // words that no line may part
       list.forEach((token, index) => {
         const word = node("span", { className: "word", role: "button", tabIndex: index ? -1 : 0 }, isolated(token.text));
         word.setAttribute("aria-pressed", "false");
         word.dataset[side] = index;
         this.words[side].push(word);
-        line.append(token.before, word);
+        if (!whole || !clings(list[index - 1], token)) {
+          whole = node("span", { className: "whole" });
+          line.append(token.before, whole);
+        }
+        whole.append(word);
       });
       return line;
     }
@@ -359,6 +364,11 @@
       });
       line[index]?.focus();
     }
+  }
+
+  /** A comma stays with the word before it, what stands behind a bracket or an apostrophe with that. */
+  function clings(last, token) {
+    return token.before === "" && (/^[\p{Pe}\p{Pf}\p{Po}]+$/u.test(token.text) || /[\p{Ps}\p{Pi}'’]$/u.test(last.text));
   }
 
   function isOn(data, chosen) {
@@ -516,9 +526,10 @@
     .segment { min-width: 0; }
     .lines { position: relative; display: grid; grid-template-columns: minmax(0, auto); width: fit-content; max-width: 100%; gap: 4.25rem; padding-block: 0.25rem; }
     .line { position: relative; font-size: var(--alignment-size, 1.3rem); line-height: 1.75; white-space: pre-wrap; overflow-wrap: anywhere; }
+    .whole { white-space: pre; }
     .word {
       display: inline-block; max-width: 100%; padding-inline: 0.14em; margin-inline: -0.08em; border-radius: 0.25em;
-      line-height: 1.4; cursor: pointer; transition: background-color 120ms, box-shadow 120ms;
+      line-height: 1.4; white-space: pre-wrap; cursor: pointer; transition: background-color 120ms, box-shadow 120ms;
       -webkit-tap-highlight-color: transparent; user-select: text;
     }
     .word:focus-visible { outline: 2px solid var(--_accent); outline-offset: 2px; }
@@ -807,7 +818,7 @@
       const index = source ?? target;
       const segment = this.#segments[place];
       const last = segment.words[side].length - 1;
-      const forward = word.parentNode.dir === "rtl" ? "ArrowLeft" : "ArrowRight";
+      const forward = word.closest(".line").dir === "rtl" ? "ArrowLeft" : "ArrowRight";
       const vertical = side === "source" ? "ArrowDown" : "ArrowUp";
       if (key === "Home" || key === "End") segment.focus(side, key === "Home" ? 0 : last);
       else if (key === vertical) segment.focus(OTHER[side], strongest(segment.pair, { source, target }, OTHER[side]));
