@@ -35,6 +35,8 @@ export class Api {
   /** The same, with `onEvent(name, data)` for everything that arrives before the whole. */
   async translateStreaming(body, { signal, onEvent }) {
     const response = await this.#post("/v1/translate", body, "text/event-stream", signal);
+    // What stands between may have no streams.
+    if (!response.headers.get("Content-Type")?.startsWith("text/event-stream")) return response.json();
     for await (const { name, data } of readEvents(response.body)) {
       if (name === "error") throw problemOf(data, null);
       if (name === "done") return data;

@@ -132,15 +132,27 @@ async function send(asked, signal, isQuiet) {
   const body = requestBody(asked, service.limits);
   try {
     if (!service.capabilities.canStream || isQuiet) return await api.translate(body, { signal });
-    const partial = new PartialTranslation();
-    const onEvent = (name, data) => {
-      if (partial.add(name, data)) results.showPartial(asked.text, partial.translation, asked);
-    };
-    return await api.translateStreaming(body, { signal, onEvent });
+    return await api.translateStreaming(body, { signal, onEvent: drawing(asked, signal) });
   } catch (problem) {
     if (problem.code !== "matrix_too_large") throw problem;
     return await api.translate(sparseBody(body), { signal });
   }
+}
+
+/** Takes events in and draws what has come, at most once for each picture of the screen. */
+function drawing(asked, signal) {
+  const partial = new PartialTranslation(asked.text);
+  let isWaiting = false;
+  return (name, data) => {
+    partial.add(name, data);
+    if (isWaiting) return;
+    isWaiting = true;
+    requestAnimationFrame(() => {
+      isWaiting = false;
+      const { translation } = partial;
+      if (running?.signal === signal && translation.text) results.showPartial(asked.text, translation, asked);
+    });
+  };
 }
 
 function showResult(result) {

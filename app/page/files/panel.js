@@ -41,7 +41,8 @@ export class Panel {
 
   #warn(hypothesis) {
     const said = [];
-    if (!hypothesis.alignment && !hypothesis.isPartial) said.push(`${hypothesis.text} (This model has no attention, so there is nothing to draw.)`);
+    if (!hypothesis.alignment) said.push(hypothesis.text);
+    if (!hypothesis.alignment && !hypothesis.isPartial) said.push("(This model has no attention, so there is nothing to draw.)");
     if (hypothesis.finish_reason === "length") said.push("The translation was cut off at its greatest length.");
     if (hypothesis.segments?.some((segment) => segment.split)) said.push("A sentence was too long and was translated in parts.");
     this.#warning.textContent = said.join(" ");

@@ -1,42 +1,50 @@
-// A translation that is still arriving: its events, put together in the shape of an alignment.
-//
-// `segment` brings { segment, source_tokens }, `token` { segment, text, start, end, log_prob, attention,
-// stable }: a piece with its row. A token that is not `stable` may be taken back: the next one of its
-// segment then starts at or before its place.
+// A translation that is still arriving: its events (docs/api.md, “Streaming”) put together in the shape
+// of an alignment of pieces.
 
 export class PartialTranslation {
-  #segments = new Map();
-  #text = [];
+  #source;
+  #segments = []; // { source, tokens }, by their index; `tokens` are the latest events of each piece
 
-  /** Take an event in; true where there is something new to see. */
+  /** @param {string} source The text that was sent. */
+  constructor(source) {
+    this.#source = source;
+  }
+
+  /** Take an event in. */
   add(name, data) {
-    if (name === "segment") this.#begin(data);
-    if (name === "token") this.#extend(data);
-    return name === "token";
+    if (name === "segment") this.#segments[data.segment] = { source: data.source_pieces, tokens: [] };
+    const one = this.#segments[data.segment];
+    if (name === "token") one.tokens[data.index] = data;
+    if (name === "segment_end") one.tokens.length = Math.min(one.tokens.length, data.pieces);
   }
 
   /** What is there now; it stays as it is when more arrives. */
   get translation() {
-    const segments = [...this.#segments.values()]
-      .filter((one) => one.target_tokens.length > 0)
-      .map((one) => ({ ...one, target_tokens: [...one.target_tokens], weights: [...one.weights] }));
-    return {
-      text: this.#text.join(""),
-      isPartial: true,
-      alignment: { kind: "attention", offset_encoding: "utf-16", segments },
-    };
+    const written = { text: "" };
+    const segments = this.#segments.flatMap((one, index) => this.#drawn(one, index, written));
+    const hasWeights = segments.every((one) => one.weights.every(Boolean));
+    const alignment = { kind: "attention", offset_encoding: "utf-16", segments };
+    return { text: written.text, isPartial: true, alignment: hasWeights && segments.length ? alignment : null };
   }
 
-  #begin({ segment, source_tokens: sourceTokens }) {
-    this.#segments.set(segment, { segment, level: "piece", source_tokens: sourceTokens, target_tokens: [], weights: [] });
-  }
-
-  #extend({ segment, text, start, end, log_prob, attention }) {
-    const one = this.#segments.get(segment);
-    const kept = one.target_tokens.filter((token) => token.start < start || (token.end === start && token.start === start)).length;
-    one.target_tokens.splice(kept, Infinity, { text, start, end, log_prob });
-    one.weights.splice(kept, Infinity, attention);
-    for (let place = this.#text.length; place < start; place += 1) this.#text.push(" ");
-    this.#text.splice(start, Infinity, ...text.split(""));
+  #drawn({ source, tokens }, segment, written) {
+    const present = tokens.filter(Boolean);
+    if (present.length === 0) return [];
+    if (written.text) written.text += " ";
+    const targetTokens = present.map(({ text, log_prob }) => {
+      const start = written.text.length + (text.length - text.trimStart().length);
+      written.text += text;
+      return { text: text.trim(), start, end: written.text.trimEnd().length, log_prob };
+    });
+    return [
+      {
+        segment,
+        level: "piece",
+        source_tokens: source.map(({ start, end }) => ({ text: this.#source.slice(start, end), start, end })),
+        target_tokens: targetTokens,
+        weights: present.map((token) => token.weights),
+        eos: { source_mass: present.map((token) => token.eos) },
+      },
+    ];
   }
 }

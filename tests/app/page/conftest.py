@@ -108,7 +108,10 @@ class Visitor:
 def reply(page, pattern, status, body):
     """Answer a request in place of the service: with JSON, or with text as it stands."""
     if isinstance(body, str):
-        page.route(pattern, lambda route: route.fulfill(status=status, body=body))
+        kind = "text/event-stream" if body.startswith(":") else "text/html"
+        page.route(
+            pattern, lambda route: route.fulfill(status=status, body=body, content_type=kind)
+        )
         return
     kind = "application/json" if status < 400 else "application/problem+json"
     page.route(pattern, lambda route: route.fulfill(status=status, json=body, content_type=kind))

@@ -243,85 +243,99 @@ def event(name, data):
     return f"event: {name}\r\ndata: {json.dumps(data)}\r\n\r\n"
 
 
-def token(place, **more):
-    word = tokens(TARGET, *WORDS[1])[place]
-    return {"segment": 0, **word, "log_prob": -0.1, "attention": WEIGHTS[place], **more}
+STARTED = {
+    "translation": 0,
+    "segment": 0,
+    "source_pieces": [{"id": 1, "piece": "▁", **one} for one in tokens(SOURCE, *WORDS[0])],
+}
 
 
-@pytest.fixture
-def streaming(open_page):
-    """The page of a service that streams; `send` sets what the next translation streams."""
-    page = open_page()
-    document = page.evaluate("fetch('/openapi.json').then((response) => response.json())")
-    answers = document["paths"]["/v1/translate"]["post"]["responses"]["200"]
-    answers["content"]["text/event-stream"] = {}
-    started = {"segment": 0, "source_tokens": tokens(SOURCE, *WORDS[0])}
+def token(index, text, **more):
+    said = {"translation": 0, "segment": 0, "index": index, "text": text, "log_prob": -0.1}
+    return {**said, "weights": WEIGHTS[index], "eos": 0.05, "stable": True, **more}
 
-    def stream(*events):
-        return ": heartbeat\r\n\r\n" + event("segment", started) + "".join(events)
 
-    def send(*events):
-        page.unroute(TRANSLATE)
-        reply(page, TRANSLATE, 200, stream(*events))
+def stream(*events):
+    started = ": heartbeat\r\n\r\n" + event("segment", STARTED)
+    return started + "".join(event(name, data) for name, data in events)
 
-    first = stream(event("done", HOUSES))
-    page = open_page(answers=[("**/openapi.json", 200, document), (TRANSLATE, 200, first)])
-    page.wait_for_selector("#exports button")
-    page.send = send
-    # Keeps what each drawing showed: an answer that a test gives arrives all at once.
-    page.evaluate(
+
+def put_together(page, *events):
+    """The text, target tokens and weights after these events."""
+    return page.evaluate(
+        """async ([source, events]) => {
+            const { PartialTranslation } = await import("/page/partial.js");
+            const partial = new PartialTranslation(source);
+            for (const [name, data] of events) partial.add(name, data);
+            const { text, alignment } = partial.translation;
+            const [{ target_tokens: tokens, weights }] = alignment.segments;
+            const sliced = tokens.map(({ start, end }) => text.slice(start, end));
+            return [text, tokens.map((token) => token.text), sliced, weights];
+        }""",
+        [SOURCE, [("segment", STARTED), *events]],
+    )
+
+
+def test_tokens_of_a_stream_are_put_together(translated):
+    events = [("token", token(index, text)) for index, text in enumerate(["La", " mai", "son"])]
+    words = ["La", "mai", "son"]
+    assert put_together(translated, *events) == ["La maison", words, words, WEIGHTS]
+
+
+def test_token_that_is_told_again_replaces_the_first(translated):
+    told = [token(0, "Le", stable=False), token(1, " x", stable=False), token(0, "Une")]
+    events = [("token", one) for one in told]
+    assert put_together(translated, *events)[:2] == ["Une x", ["Une", "x"]]
+
+
+def test_tokens_beyond_the_end_of_a_segment_are_void(translated):
+    told = [("token", token(index, text)) for index, text in enumerate(["La", " x", " y"])]
+    end = {"translation": 0, "segment": 0, "pieces": 2}
+    assert put_together(translated, *told, ("segment_end", end))[:2] == ["La x", ["La", "x"]]
+
+
+def test_words_appear_as_they_are_made(translated):
+    """The service really streams: the drawing is seen to grow."""
+    translated.evaluate(
         """() => {
             window.shown = [];
             const drawing = document.querySelector("attention-alignment");
-            const element = Object.getPrototypeOf(drawing);
-            const { set } = Object.getOwnPropertyDescriptor(element, "alignment");
-            Object.defineProperty(drawing, "alignment", { set(value) {
-                window.shown.push([drawing.hasAttribute("partial"), value.text]);
-                document.documentElement.dataset.shown = window.shown.length;
-                set.call(this, value);
-            } });
+            const note = () => window.shown.push([
+                drawing.hasAttribute("partial"),
+                drawing.getAttribute("target"),
+            ]);
+            new MutationObserver(note).observe(drawing, { attributeFilter: ["target", "partial"] });
         }"""
     )
-    return page
+    text = "We arrived late in the evening. The hotel was closed. A woman helped us."
+    translated.locator("#text").fill(text)
+    with translated.expect_request_finished(lambda one: one.url.endswith("/v1/translate")):
+        translated.locator("#translate").click()
+    expect(translated.locator("#exports")).to_be_visible()
+    expect(translated.locator("#stop")).to_be_hidden()
+    shown = translated.evaluate("shown")
+    growing = [one for is_partial, one in shown if is_partial]
+    assert len(growing) > 1
+    assert len(growing[0]) < len(growing[-1])
+    assert shown[-1][0] is False
 
 
-def test_words_appear_as_they_are_made(streaming):
-    streaming.send(*(event("token", token(place)) for place in range(3)), event("done", HOUSES))
-    translate(streaming)
-    expect(streaming.locator("html")).to_have_attribute("data-shown", "4")
-    expect(streaming.locator(".target .word")).to_have_text(["La", "maison", "blanche"])
-    assert streaming.evaluate("shown") == [
-        [True, "La"],
-        [True, "La maison"],
-        [True, "La maison blanche"],
-        [False, "La maison blanche"],
-    ]
-
-
-def test_word_that_was_not_stable_is_taken_back(streaming):
-    wrong = {**token(1), "text": "blanche", "end": 10, "stable": False}
-    events = [token(0), wrong, token(1), token(2)]
-    streaming.send(*(event("token", one) for one in events), event("done", HOUSES))
-    translate(streaming)
-    expect(streaming.locator("html")).to_have_attribute("data-shown", "5")
-    assert [text for _, text in streaming.evaluate("shown")] == [
-        "La",
-        "La blanche",
-        "La maison",
-        "La maison blanche",
-        "La maison blanche",
-    ]
-
-
-def test_error_in_a_stream_is_told_and_what_was_there_before_comes_back(streaming):
+def test_error_in_a_stream_is_told_and_what_was_there_before_comes_back(translated):
     body = problem("deadline_exceeded", "Not ready in time", "Send less text.", 504)
-    streaming.send(event("token", token(0)), event("error", body))
-    translate(streaming)
-    assert told(streaming) == "Not ready in time. Send less text."
-    expect(streaming.locator("#exports")).to_be_visible()
+    events = stream(("token", token(0, "La")), ("error", body))
+    reply(translated, TRANSLATE, 200, events)
+    translate(translated)
+    assert told(translated) == "Not ready in time. Send less text."
+    expect(translated.locator("#exports")).to_be_visible()
 
 
-def test_stream_that_ends_early_is_told(streaming):
-    streaming.send(event("token", token(0)))
-    translate(streaming)
-    assert told(streaming).startswith("The connection ended")
+def test_stream_that_ends_early_is_told(translated):
+    reply(translated, TRANSLATE, 200, stream(("token", token(0, "La"))))
+    translate(translated)
+    assert told(translated).startswith("The connection ended")
+
+
+def test_stream_ends_with_the_whole_answer(translated):
+    reply(translated, TRANSLATE, 200, stream(("token", token(0, "La")), ("done", HOUSES)))
+    translate(translated)
+    expect(translated.locator(".target .word")).to_have_text(["La", "maison", "blanche"])

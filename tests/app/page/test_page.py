@@ -10,10 +10,12 @@ PARAGRAPH = "We arrived late.\n\nThe hotel was closed. A woman helped us."
 
 def translate(page, text):
     page.locator("#text").fill(text)
-    with page.expect_response("**/v1/translate") as answered:
+    with page.expect_request_finished(lambda one: one.url.endswith("/v1/translate")):
         page.locator("#translate").click()
     expect(page.locator("#stop")).to_be_hidden()
-    return answered.value.json()
+    expect(page.locator("#result.partial")).to_have_count(0)
+    address, _, id = page.url.partition("#")
+    return page.request.get(f"{address}v1/translations/{id}").json()
 
 
 def drawn(page, side, panel=0):
