@@ -71,6 +71,7 @@ async function start() {
 
 async function translate(lifetime = KEPT) {
   if (!service || !text.value.trim()) return;
+  announce("");
   const asked = { text: text.value, source: languages.source, target: languages.target, model: languages.model, lifetime };
   const result = await ask(asked, () => translate(lifetime));
   if (!result) return;

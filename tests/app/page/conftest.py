@@ -117,6 +117,12 @@ def reply(page, pattern, status, body):
     page.route(pattern, lambda route: route.fulfill(status=status, json=body, content_type=kind))
 
 
+def press(page, selector):
+    """Click what translates, and wait until the whole answer is drawn."""
+    page.locator(selector).click()
+    expect(page.locator("#announcement")).to_contain_text("Translated: ")
+
+
 @pytest.fixture(scope="module")
 def visitor(browser, address):
     return Visitor(browser, address)

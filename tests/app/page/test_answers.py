@@ -18,7 +18,7 @@ from tests.app.page.alignments import (
     matrix,
     tokens,
 )
-from tests.app.page.conftest import reply
+from tests.app.page.conftest import press, reply
 
 TRANSLATE = "**/v1/translate"
 
@@ -309,10 +309,7 @@ def test_words_appear_as_they_are_made(translated):
     )
     text = "We arrived late in the evening. The hotel was closed. A woman helped us."
     translated.locator("#text").fill(text)
-    with translated.expect_request_finished(lambda one: one.url.endswith("/v1/translate")):
-        translated.locator("#translate").click()
-    expect(translated.locator("#exports")).to_be_visible()
-    expect(translated.locator("#stop")).to_be_hidden()
+    press(translated, "#translate")
     shown = translated.evaluate("shown")
     growing = [one for is_partial, one in shown if is_partial]
     assert len(growing) > 1

@@ -5,7 +5,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
 from tests.app.page.alignments import alignment, answer, matrix
-from tests.app.page.conftest import DESKTOP, PHONE, reply
+from tests.app.page.conftest import DESKTOP, PHONE, press, reply
 
 VIEWS = [(DESKTOP, "light"), (DESKTOP, "dark"), (PHONE, "light"), (PHONE, "dark")]
 
@@ -52,8 +52,7 @@ def test_nothing_sticks_out_on_a_phone(open_page):
     width = "document.documentElement.scrollWidth"
     assert page.evaluate(width) <= PHONE["width"]
     page.locator("#text").fill("Incomprehensibilities" * 20 + " and a house.")
-    with page.expect_response("**/v1/translate"):
-        page.locator("#translate").click()
+    press(page, "#translate")
     page.locator("#compare").select_option(index=1)
     expect(page.locator(".panel")).to_have_count(2)
     assert page.evaluate(width) <= PHONE["width"]
@@ -66,8 +65,7 @@ def test_matrix_stands_beside_the_texts_or_under_the_one_that_is_touched(open_pa
     assert pane["x"] > lines["x"] + lines["width"]
     phone = open_page(viewport=PHONE)
     phone.wait_for_selector("#exports button")
-    with phone.expect_response("**/v1/translate"):
-        phone.locator("#examples button").nth(2).click()
+    press(phone, "#examples button:nth-of-type(3)")
     expect(phone.locator(".segment")).to_have_count(3)
     phone.locator(".segment").nth(1).locator(".source .word").first.click()
     second, pane = phone.locator(".segment").nth(1), phone.locator(".pane").bounding_box()

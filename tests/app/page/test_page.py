@@ -5,15 +5,14 @@ import json
 import pytest
 from playwright.sync_api import expect
 
+from tests.app.page.conftest import press
+
 PARAGRAPH = "We arrived late.\n\nThe hotel was closed. A woman helped us."
 
 
 def translate(page, text):
     page.locator("#text").fill(text)
-    with page.expect_request_finished(lambda one: one.url.endswith("/v1/translate")):
-        page.locator("#translate").click()
-    expect(page.locator("#stop")).to_be_hidden()
-    expect(page.locator("#result.partial")).to_have_count(0)
+    press(page, "#translate")
     address, _, id = page.url.partition("#")
     return page.request.get(f"{address}v1/translations/{id}").json()
 
@@ -53,8 +52,7 @@ def test_text_is_translated_by_the_keyboard_alone(translated):
 
 
 def test_another_example_is_one_click_away(translated):
-    with translated.expect_response("**/v1/translate"):
-        translated.locator("#examples button").nth(2).click()
+    press(translated, "#examples button:nth-of-type(3)")
     expect(translated.locator(".segment")).to_have_count(3)
 
 
