@@ -171,7 +171,7 @@ async def test_the_list_shows_own_records_page_by_page(client):
         ("limit=101", "limit_exceeded"),
         ("limit=1000000000", "less_than_equal"),
         (f"limit={2**64}", "less_than_equal"),
-        ("limit=" + "9" * 2000, None),
+        ("limit=" + "9" * 4_000, None),
         ("limit=x", None),
         ("cursor=", None),
         ("cursor=forged", "bad_cursor"),
@@ -183,6 +183,12 @@ async def test_a_list_that_cannot_be_given_is_refused(client, query, code):
     response = await client.get(f"/v1/translations?{query}")
     assert response.status_code == 422
     assert code in (None, response.json()["errors"][0]["code"])
+
+
+async def test_a_number_longer_than_an_address_may_be_is_refused(client):
+    response = await client.get("/v1/translations?limit=" + "9" * 4_400)
+    assert response.status_code == 414
+    assert response.headers["content-type"] == "application/problem+json"
 
 
 async def test_a_record_can_be_deleted(client):
