@@ -21,9 +21,13 @@ def drawn(page, side, panel=0):
     return page.locator(".panel").nth(panel).locator(f".{side} .word").all_inner_texts()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def kept(visitor):
-    """One translation that several tests take away in one form each."""
+    """A stored translation to be taken away in one form.
+
+    Opened anew for every form: Chromium lets one visit to a page begin ten downloads and holds
+    the eleventh back, whichever form it is.
+    """
     page = visitor.visit()
     page.wait_for_selector("#exports button")
     return page
