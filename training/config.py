@@ -214,6 +214,9 @@ class HeadTrainingConfig:
     """Peak of the schedule: warm-up over a twentieth of the steps, then cosine."""
     weight_decay: float = 0.01
     """Decoupled weight decay of AdamW."""
+    joined_pieces: int = 100
+    """Every second batch is of several pairs joined, up to so many pieces, so that the head learns
+    to read long texts from a corpus of short sentences; 1 joins none."""
     dropout: float = 0.1
     """Share of what the head reads that is dropped while it is trained."""
     held_out: int = 1000
@@ -222,7 +225,7 @@ class HeadTrainingConfig:
     """Seed of initialisation, dropout and data order."""
 
     def __post_init__(self) -> None:
-        for name in ("units", "max_steps", "max_batch_tokens", "held_out"):
+        for name in ("units", "max_steps", "max_batch_tokens", "joined_pieces", "held_out"):
             _require(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
         _require(self.learning_rate > 0, "learning_rate", self.learning_rate, "above 0")
         for name in ("weight_decay", "seed"):

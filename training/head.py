@@ -1,7 +1,8 @@
 """Trains an alignment head on a finished translator, which stays as it is."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from training.calibration import Calibration
 from training.card import with_alignments
 from training.config import HeadTrainingConfig, TrainerConfig, TrainingConfig
 from training.gold import read_gold
+from training.joining import grouped, join
 from training.precision import Placement, place
 from training.prepare import Prepared
 from training.schedule import learning_rate
@@ -131,8 +133,8 @@ class HeadTrainer:
         self.head.train()
         with _bar(console) as progress:
             task = progress.add_task("Training the head", total=config.max_steps)
-            for step, batch in zip(range(config.max_steps), self._batches(), strict=False):
-                recent.add(self._update(step, batch))
+            for step, examples in zip(range(config.max_steps), self._batches(), strict=False):
+                recent.add(self._update(step, examples))
                 progress.update(task, advance=1)
                 if (step + 1) % max(1, config.max_steps // REPORTS) == 0:
                     console.print(f"step {step + 1:,}  loss {recent.take():.3f}")
@@ -149,11 +151,12 @@ class HeadTrainer:
         sources, targets = (_lines(prepared, side, self._held_out) for side in SIDES)
         order = kept[np.argsort(self._dataset.target.lengths[kept], kind="stable")]
         for rows in np.array_split(order, max(1, len(order) // 32)):
-            batch = self._collate(rows)
-            weights, wanted = self._weights(batch), self._wanted(batch)
-            losses = _losses(weights, wanted)
-            mean.add(float(losses.sum()), int((wanted.sum(dim=2) > 0).sum()))
-            for row, pair in enumerate(batch.indices):
+            examples = self._examples([[row] for row in rows.tolist()])
+            batch = examples.batch
+            weights = self._weights(batch)
+            losses = _losses(weights, examples.wanted)
+            mean.add(float(losses.sum()), int(batch.target_lengths.sum()))
+            for row, pair in enumerate(rows.tolist()):
                 length, width = int(batch.target_lengths[row]), int(batch.source.lengths[row])
                 calibration.add(
                     sources[pair],
@@ -164,11 +167,11 @@ class HeadTrainer:
         threshold, error = calibration.best()
         return HeldOut(mean.take(), threshold, 100 * error)
 
-    def _update(self, step: int, batch: TrainingBatch) -> float:
+    def _update(self, step: int, examples: "_Examples") -> float:
         for group in self._optimizer.param_groups:
             group["lr"] = learning_rate(step, self._config.max_steps, self._schedule)
-        losses = _losses(self._weights(batch), self._wanted(batch))
-        loss = losses.sum() / batch.target_lengths.sum()
+        losses = _losses(self._weights(examples.batch), examples.wanted)
+        loss = losses.sum() / examples.batch.target_lengths.sum()
         self._optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.head.parameters(), CLIP_NORM)
@@ -183,33 +186,45 @@ class HeadTrainer:
                 self._model, self.head, reading, batch.source.ids, batch.targets, dropout
             )
 
-    def _wanted(self, batch: TrainingBatch) -> Float[Tensor, "B T S"]:
-        wanted = self._silver.targets(
+    def _examples(self, groups: Sequence[Sequence[int]]) -> "_Examples":
+        """A batch of long pairs, one for each group of training pairs."""
+        config = self._model.config
+        dataset, silver = join(self._dataset, self._silver, groups)
+        rows = np.arange(len(groups))
+        batch = collate(dataset, rows, pad_id=config.pad_id, bos_id=config.bos_id)
+        wanted = silver.targets(
             batch.indices, batch.source.lengths.tolist(), batch.target_lengths.tolist()
         )
-        return wanted.to(self._placement.device)
+        device = self._placement.device
+        return _Examples(batch.to(device), wanted.to(device))
 
-    def _collate(self, rows: npt.NDArray[np.int64]) -> TrainingBatch:
-        config = self._model.config
-        batch = collate(self._dataset, rows, pad_id=config.pad_id, bos_id=config.bos_id)
-        return batch.to(self._placement.device)
-
-    def _batches(self) -> Iterator[TrainingBatch]:
-        """Batches without end, of pairs that are not held out."""
+    def _batches(self) -> Iterator["_Examples"]:
+        """Batches without end, of pairs that are not held out; every second one of joined pairs."""
+        config = self._config
         plan = BatchPlan(
             dataset=self._dataset,
-            max_batch_tokens=self._config.max_batch_tokens,
-            seed=self._config.seed,
+            max_batch_tokens=config.max_batch_tokens,
+            seed=config.seed,
             pad_id=self._model.config.pad_id,
             bos_id=self._model.config.bos_id,
         )
-        epoch = 0
-        while True:
-            for rows in plan.indices(epoch):
+        lengths = np.maximum(self._dataset.source.lengths, self._dataset.target.lengths)
+        for epoch in count():
+            random = np.random.default_rng((config.seed, epoch))
+            for number, rows in enumerate(plan.indices(epoch)):
                 kept = rows[~self._held_out[rows]]
-                if len(kept):
-                    yield self._collate(kept)
-            epoch += 1
+                if len(kept) == 0:
+                    continue
+                longest = config.joined_pieces if number % 2 else 1
+                yield self._examples(grouped(kept, lengths[kept], longest, random))
+
+
+@dataclass(frozen=True, slots=True)
+class _Examples:
+    """Pairs to learn from, and what their rows should be."""
+
+    batch: TrainingBatch
+    wanted: Float[Tensor, "B T S"]
 
 
 class Average:
