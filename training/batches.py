@@ -1,7 +1,7 @@
 """Batches of a parallel corpus: near in length, bounded in padded tokens, in a seeded order."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from model.batch import SentenceBatch, pad_sentences
 from training.dataset import ParallelDataset, TokenArray
+from training.joining import Examples, join, join_some
 
 JITTER = 0.1
 """Lengths are blurred by up to this share before sorting, so that no two epochs batch alike."""
@@ -29,7 +30,8 @@ class TrainingBatch:
     target_lengths: Int[Tensor, " B"]
     """Tokens of `targets`, EOS included; 0 for a row that only fills the batch of a rank."""
     indices: tuple[int, ...]
-    """Which pairs of the corpus these are, to name them when a batch goes wrong."""
+    """Which pairs of the corpus these are, to name them when a batch goes wrong; more than rows
+    where pairs were joined."""
 
     def to(self, device: torch.device) -> "TrainingBatch":
         """The same batch on another device."""
@@ -56,13 +58,21 @@ class BatchPlan:
     seed: int
     pad_id: int
     bos_id: int
+    joined_share: float = 0.0
+    """Share of the pairs that are joined to longer examples, others in every epoch."""
+    joined_pieces: int = 60
+    """Longest example that pairs are joined to."""
     rank: int = 0
     world: int = 1
 
-    def indices(self, epoch: int) -> list[npt.NDArray[np.int64]]:
-        """The pairs of each batch of an epoch, all ranks together: every pair exactly once."""
+    def epoch(self, epoch: int) -> "Epoch":
+        """The examples of an epoch in their batches, all ranks together: every pair once."""
         random = np.random.default_rng((self.seed, epoch))
         source, target = self.dataset.source.lengths, self.dataset.target.lengths
+        examples = join_some(
+            np.maximum(source, target), self.joined_share, self.joined_pieces, random
+        )
+        source, target = examples.lengths(source), examples.lengths(target)
         source_key, target_key = (
             lengths * (1 + JITTER * random.random(len(lengths), dtype=np.float32))
             for lengths in (source, target)
@@ -70,25 +80,26 @@ class BatchPlan:
         # By target length first, whose padding costs most (output layer), then by source length.
         order = np.lexsort((source_key, np.floor(target_key)))
         batches = _cut(order, np.maximum(source, target), self.max_batch_tokens)
-        return [batches[i] for i in random.permutation(len(batches))]
+        return Epoch(examples, [batches[i] for i in random.permutation(len(batches))])
 
-    def epoch(self, epoch: int, start: int = 0) -> Iterator[TrainingBatch]:
+    def batches(self, epoch: int, start: int = 0) -> Iterator[TrainingBatch]:
         """Yield the batches of an epoch for this rank, from batch `start` on.
 
         (epoch, number of batches taken) is the whole state of the data: a run that resumes there
         sees exactly what an unbroken one would have.
         """
-        for rows in self.indices(epoch)[start:]:
-            yield self.batch(rows)
+        plan = self.epoch(epoch)
+        for number in range(start, len(plan)):
+            yield self.batch(plan[number])
 
-    def batch(self, rows: npt.NDArray[np.int64]) -> TrainingBatch:
-        """This rank's share of the pairs `rows`, padded and shifted."""
-        own = rows[self.rank :: self.world]
+    def batch(self, examples: Examples) -> TrainingBatch:
+        """This rank's share of the examples, padded and shifted."""
+        own = np.arange(len(examples))[self.rank :: self.world]
         if len(own):
-            return collate(self.dataset, own, pad_id=self.pad_id, bos_id=self.bos_id)
+            return self._collate(examples.take(own))
         # Fewer rows than ranks. Every rank must take part in the exchange of gradients, so this
         # one runs a row of another with no target to learn from.
-        filler = collate(self.dataset, rows[:1], pad_id=self.pad_id, bos_id=self.bos_id)
+        filler = self._collate(examples.take(np.array([0])))
         return TrainingBatch(
             filler.source,
             filler.inputs,
@@ -96,6 +107,26 @@ class BatchPlan:
             torch.zeros_like(filler.target_lengths),
             (),
         )
+
+    def _collate(self, examples: Examples) -> TrainingBatch:
+        joined = join(self.dataset, examples)
+        batch = collate(joined, np.arange(len(examples)), pad_id=self.pad_id, bos_id=self.bos_id)
+        return replace(batch, indices=tuple(examples.rows.tolist()))
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """The examples of one pass over the corpus, and which of them go together."""
+
+    examples: Examples
+    numbers: list[npt.NDArray[np.int64]]
+    """Of the examples in each batch."""
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def __getitem__(self, batch: int) -> Examples:
+        return self.examples.take(self.numbers[batch])
 
 
 def collate(

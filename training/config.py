@@ -119,6 +119,14 @@ class TrainerConfig:
 
     max_batch_tokens: int = 4096
     """Padded tokens of a batch: sentences × the longest side of any of them."""
+    joined_share: float = 0.0
+    """Share of the pairs that are joined at random to longer examples, drawn anew in every epoch,
+    so that a corpus of short sentences teaches long ones."""
+    joined_pieces: int = 60
+    """Longest example that pairs are joined to, in pieces."""
+    start_from: Path | None = None
+    """Folder of a checkpoint whose weights are taken to begin with, embeddings by the text of their
+    pieces; the sizes in `[model]` must be its own."""
     max_epochs: int | None = 12
     """Passes over the corpus, unless `max_steps` says otherwise."""
     max_steps: int | None = None
@@ -164,6 +172,8 @@ class TrainerConfig:
             self.max_epochs,
             "given unless max_steps is",
         )
+        _require(0 <= self.joined_share <= 1, "joined_share", self.joined_share, "in [0, 1]")
+        _require(self.joined_pieces >= 1, "joined_pieces", self.joined_pieces, "at least 1")
         _require(self.learning_rate > 0, "learning_rate", self.learning_rate, "above 0")
         for name in ("warmup_steps", "weight_decay", "clip_norm", "seed"):
             _require(getattr(self, name) >= 0, name, getattr(self, name), "at least 0")
@@ -214,9 +224,11 @@ class HeadTrainingConfig:
     """Peak of the schedule: warm-up over a twentieth of the steps, then cosine."""
     weight_decay: float = 0.01
     """Decoupled weight decay of AdamW."""
+    joined_share: float = 0.5
+    """Share of the pairs that are joined at random to longer examples, so that the head learns to
+    read long texts from a corpus of short sentences."""
     joined_pieces: int = 100
-    """Every second batch is of several pairs joined, up to so many pieces, so that the head learns
-    to read long texts from a corpus of short sentences; 1 joins none."""
+    """Longest example that pairs are joined to, in pieces."""
     dropout: float = 0.1
     """Share of what the head reads that is dropped while it is trained."""
     held_out: int = 1000
@@ -227,6 +239,7 @@ class HeadTrainingConfig:
     def __post_init__(self) -> None:
         for name in ("units", "max_steps", "max_batch_tokens", "joined_pieces", "held_out"):
             _require(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
+        _require(0 <= self.joined_share <= 1, "joined_share", self.joined_share, "in [0, 1]")
         _require(self.learning_rate > 0, "learning_rate", self.learning_rate, "above 0")
         for name in ("weight_decay", "seed"):
             _require(getattr(self, name) >= 0, name, getattr(self, name), "at least 0")
@@ -272,6 +285,13 @@ class TrainingConfig:
             raise ConfigError(
                 'validation.gold_align needs attention; model.attention is "none", which has no '
                 "weights to compare"
+            )
+        if self.training.joined_share and (
+            self.training.max_batch_tokens <= self.training.joined_pieces
+        ):
+            raise ConfigError(
+                f"training.joined_pieces is {self.training.joined_pieces}; it must be below "
+                f"training.max_batch_tokens ({self.training.max_batch_tokens})"
             )
         if self.training.max_batch_tokens <= self.cleaning.max_pieces:
             raise ConfigError(

@@ -1,6 +1,6 @@
 """Trains an alignment head on a finished translator, which stays as it is."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -25,7 +25,7 @@ from training.calibration import Calibration
 from training.card import with_alignments
 from training.config import HeadTrainingConfig, TrainerConfig, TrainingConfig
 from training.gold import read_gold
-from training.joining import grouped, join
+from training.joining import Examples, join
 from training.precision import Placement, place
 from training.prepare import Prepared
 from training.schedule import learning_rate
@@ -151,7 +151,7 @@ class HeadTrainer:
         sources, targets = (_lines(prepared, side, self._held_out) for side in SIDES)
         order = kept[np.argsort(self._dataset.target.lengths[kept], kind="stable")]
         for rows in np.array_split(order, max(1, len(order) // 32)):
-            examples = self._examples([[row] for row in rows.tolist()])
+            examples = self._examples(Examples.single(rows))
             batch = examples.batch
             weights = self._weights(batch)
             losses = _losses(weights, examples.wanted)
@@ -186,20 +186,21 @@ class HeadTrainer:
                 self._model, self.head, reading, batch.source.ids, batch.targets, dropout
             )
 
-    def _examples(self, groups: Sequence[Sequence[int]]) -> "_Examples":
-        """A batch of long pairs, one for each group of training pairs."""
+    def _examples(self, examples: Examples) -> "_Examples":
+        """A batch, one row for each example."""
         config = self._model.config
-        dataset, silver = join(self._dataset, self._silver, groups)
-        rows = np.arange(len(groups))
-        batch = collate(dataset, rows, pad_id=config.pad_id, bos_id=config.bos_id)
-        wanted = silver.targets(
+        rows = np.arange(len(examples))
+        batch = collate(
+            join(self._dataset, examples), rows, pad_id=config.pad_id, bos_id=config.bos_id
+        )
+        wanted = self._silver.joined(self._dataset, examples).targets(
             batch.indices, batch.source.lengths.tolist(), batch.target_lengths.tolist()
         )
         device = self._placement.device
         return _Examples(batch.to(device), wanted.to(device))
 
     def _batches(self) -> Iterator["_Examples"]:
-        """Batches without end, of pairs that are not held out; every second one of joined pairs."""
+        """Batches without end, of examples that hold none of the pairs that are held out."""
         config = self._config
         plan = BatchPlan(
             dataset=self._dataset,
@@ -207,16 +208,17 @@ class HeadTrainer:
             seed=config.seed,
             pad_id=self._model.config.pad_id,
             bos_id=self._model.config.bos_id,
+            joined_share=config.joined_share,
+            joined_pieces=config.joined_pieces,
         )
-        lengths = np.maximum(self._dataset.source.lengths, self._dataset.target.lengths)
-        for epoch in count():
-            random = np.random.default_rng((config.seed, epoch))
-            for number, rows in enumerate(plan.indices(epoch)):
-                kept = rows[~self._held_out[rows]]
-                if len(kept) == 0:
-                    continue
-                longest = config.joined_pieces if number % 2 else 1
-                yield self._examples(grouped(kept, lengths[kept], longest, random))
+        for number in count():
+            epoch = plan.epoch(number)
+            for batch in range(len(epoch)):
+                examples = epoch[batch]
+                held_out = np.add.reduceat(self._held_out[examples.rows], examples.offsets[:-1])
+                kept = np.flatnonzero(held_out == 0)
+                if len(kept):
+                    yield self._examples(examples.take(kept))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,74 +1,96 @@
-"""Sentence pairs joined to longer ones, for a head that will look at longer texts than its corpus.
+"""Sentence pairs joined to longer ones, for a network that will meet longer texts than its corpus.
 
-The decoder's states drift on sentences longer than those it was trained on, and a head must have
-seen such states to read them. Pairs that follow each other are aligned as they are one by one.
+A decoder that has only seen short sentences loses its place in long ones. Pairs that follow each
+other are translated, and aligned, as they are one by one (Kondo et al. 2021 join them likewise).
 """
 
-from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from training.dataset import OFFSET, ParallelDataset, TokenArray
-from training.silver import SilverLinks
 
-SHORTEST = 30
-"""Pieces from which on a pair counts as long."""
+SHORTEST = 20
+"""Fewest pieces that a joined example aims at."""
 
 
-def grouped(
-    rows: npt.NDArray[np.int64],
-    lengths: npt.NDArray[np.int64],
-    longest: int,
-    random: np.random.Generator,
-) -> list[list[int]]:
-    """All of `rows` in groups to be joined, each of at most `longest` pieces.
+@dataclass(frozen=True, slots=True)
+class Examples:
+    """What the network learns from: example i is the pairs `rows[offsets[i]:offsets[i + 1]]`."""
 
-    `lengths` are of these rows, the longer side of each. How long a group becomes is drawn anew for
-    each, between 30 and `longest`. A row that is longer by itself is a group of one.
+    rows: npt.NDArray[np.int64]
+    """Numbers of pairs in the corpus."""
+    offsets: npt.NDArray[np.int64]
+
+    @classmethod
+    def single(cls, rows: npt.NDArray[np.int64]) -> "Examples":
+        """Each pair by itself."""
+        return cls(rows, np.arange(len(rows) + 1))
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def __getitem__(self, index: int) -> npt.NDArray[np.int64]:
+        return self.rows[self.offsets[index] : self.offsets[index + 1]]
+
+    def take(self, indices: npt.NDArray[np.int64]) -> "Examples":
+        """The examples of these numbers, in this order."""
+        begins = self.offsets[indices]
+        sizes = self.offsets[indices + 1] - begins
+        offsets = _offsets(sizes)
+        moved = np.repeat(begins - offsets[:-1], sizes)
+        return Examples(self.rows[moved + np.arange(offsets[-1])], offsets)
+
+    def lengths(self, of_pairs: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.int64]:
+        """Pieces of each example, EOS included, given those of each pair; only one EOS stays."""
+        without_eos = np.concatenate([[0], np.cumsum(of_pairs[self.rows] - 1)])
+        lengths: npt.NDArray[np.int64] = np.diff(without_eos[self.offsets]) + 1
+        return lengths
+
+
+def join_some(
+    lengths: npt.NDArray[np.integer[Any]], share: float, longest: int, random: np.random.Generator
+) -> Examples:
+    """All pairs of a corpus, `share` of them drawn and joined at random, the others as they are.
+
+    `lengths` are of the longer side of each pair, in pieces. How long an example becomes is drawn
+    anew for each, between 20 and `longest` pieces; a pair that is longer stays by itself.
     """
-    groups: list[list[int]] = []
+    count = len(lengths)
+    drawn = random.permutation(count)[: round(share * count)] if share else np.empty(0, np.int64)
+    alone = np.ones(count, bool)
+    alone[drawn] = False
+    singles = np.flatnonzero(alone)
+    sizes: list[int] = []
     room = 0
-    for row, length in zip(rows.tolist(), lengths.tolist(), strict=True):
+    for length in lengths[drawn].tolist():
         if length > room:
-            groups.append([])
+            sizes.append(0)
             room = int(random.integers(min(SHORTEST, longest), longest, endpoint=True))
-        groups[-1].append(row)
+        sizes[-1] += 1
         room -= length
-    return groups
-
-
-def join(
-    dataset: ParallelDataset, silver: SilverLinks, groups: Sequence[Sequence[int]]
-) -> tuple[ParallelDataset, SilverLinks]:
-    """One long pair for each group, with the links of its pairs; only the last EOS stays."""
-    sources, targets, links = [], [], []
-    for group in groups:
-        source_at = target_at = 0
-        for row in group:
-            is_last = row == group[-1]
-            source, target = dataset.source[row], dataset.target[row]
-            links.append(silver[row].astype(np.int64) + np.array([source_at, target_at]))
-            sources.append(source if is_last else source[:-1])
-            targets.append(target if is_last else target[:-1])
-            source_at += len(source) - 1
-            target_at += len(target) - 1
-    return (
-        ParallelDataset(_joined(sources, groups), _joined(targets, groups)),
-        SilverLinks(np.concatenate(links), _offsets(links, groups)),
+    return Examples(
+        np.concatenate([singles, drawn]),
+        _offsets(np.concatenate([np.ones(len(singles), np.int64), np.array(sizes, np.int64)])),
     )
 
 
-def _joined(
-    sentences: list[npt.NDArray[np.integer]], groups: Sequence[Sequence[int]]
-) -> TokenArray:
-    return TokenArray(np.concatenate(sentences), _offsets(sentences, groups))
+def join(dataset: ParallelDataset, examples: Examples) -> ParallelDataset:
+    """One pair for each example; only the last EOS of either side stays."""
+    return ParallelDataset(_joined(dataset.source, examples), _joined(dataset.target, examples))
 
 
-def _offsets(
-    parts: Sequence[npt.NDArray[np.integer]], groups: Sequence[Sequence[int]]
-) -> npt.NDArray[np.int64]:
-    """Where each group's parts begin when all are laid end to end, and where the last ends."""
-    ends = np.cumsum([0, *map(len, parts)])
-    offsets: npt.NDArray[np.int64] = ends[np.cumsum([0, *map(len, groups)])].astype(OFFSET)
+def _joined(side: TokenArray, examples: Examples) -> TokenArray:
+    sentences = []
+    for index in range(len(examples)):
+        *first, last = (side[row] for row in examples[index].tolist())
+        sentences += [*(sentence[:-1] for sentence in first), last]
+    return TokenArray(np.concatenate(sentences), _offsets(examples.lengths(side.lengths)))
+
+
+def _offsets(sizes: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Where each part begins when all are laid end to end, and where the last ends."""
+    offsets: npt.NDArray[np.int64] = np.concatenate([[0], np.cumsum(sizes)]).astype(OFFSET)
     return offsets

@@ -19,7 +19,14 @@ from training.config import TrainingConfig
 NAME = re.compile(r"step-(\d{8})-([0-9a-f]{16})\.pt")
 
 
-INDIFFERENT = ("threads", "validate_every_steps", "save_every_steps", "patience", "device")
+INDIFFERENT = (
+    "threads",
+    "validate_every_steps",
+    "save_every_steps",
+    "patience",
+    "device",
+    "start_from",
+)
 """Settings of `[training]` that may change between a run and its resumption."""
 
 

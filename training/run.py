@@ -75,6 +75,8 @@ class _Run:
             f"{parameters / 1e6:.1f} million parameters on {self._placement.device}, products in "
             f"{'bfloat16' if self._placement.bfloat16 else 'float32'}"
         )
+        if self._trainer.started_from is not None:
+            self._console.print(f"Beginning with the weights of {self._trainer.started_from}")
         state, complaints = self._store.load()
         for complaint in complaints:
             self._console.print(f"[yellow]{complaint}; going back to the save before[/yellow]")
@@ -136,7 +138,10 @@ class _Run:
                 "epoch": self._trainer.position.epoch,
                 "data": self._prepared.fingerprint,
                 "cleaning": self._prepared.reports,
-                "settings": config.as_dict()["training"],
+                # Where the weights it began with lie is this machine's business; which they are
+                # is not.
+                "settings": config.as_dict()["training"]
+                | {"start_from": self._trainer.started_from},
             },
             metrics=metrics,
             card=model_card(config, self._prepared, metrics),

@@ -29,7 +29,8 @@ from training.aligner import (
     white_space_words,
 )
 from training.config import TrainingConfig
-from training.dataset import OFFSET
+from training.dataset import OFFSET, ParallelDataset
+from training.joining import Examples
 from training.prepare import Prepared
 
 INDEX = np.dtype("<u2")
@@ -48,6 +49,17 @@ class SilverLinks:
 
     def __getitem__(self, index: int) -> npt.NDArray[np.integer[Any]]:
         return self.links[self.offsets[index] : self.offsets[index + 1]]
+
+    def joined(self, dataset: ParallelDataset, examples: Examples) -> "SilverLinks":
+        """Links of each example: those of its pairs, moved behind the pieces before them."""
+        links = []
+        for index in range(len(examples)):
+            before = np.zeros(2, np.int64)
+            for pair in examples[index].tolist():
+                links.append(self[pair] + before)
+                before += len(dataset.source[pair]) - 1, len(dataset.target[pair]) - 1
+        counts = np.cumsum([0, *map(len, links)])
+        return SilverLinks(np.concatenate(links), counts[examples.offsets])
 
     def targets(
         self, pairs: Sequence[int], source_lengths: Sequence[int], target_lengths: Sequence[int]

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from model.seq2seq import Seq2Seq
+from model.tokenizer import Tokenizer
 from training.average import moving_average
 from training.batches import BatchPlan, TrainingBatch
 from training.config import TrainingConfig
@@ -18,6 +19,7 @@ from training.precision import Placement
 from training.prepare import Prepared
 from training.resume import ResumeError, resumable_settings, setting_changes
 from training.schedule import learning_rate
+from training.starting_weights import start_from
 
 PATIENCE_WITH_NON_FINITE = 10
 """Updates in a row that may be skipped for a loss or gradient that is not finite."""
@@ -75,7 +77,16 @@ class Trainer:
         if self._settings.threads:
             torch.set_num_threads(self._settings.threads)
         torch.manual_seed(self._settings.seed)
-        self.model = Seq2Seq(config.model).to(placement.device)
+        self.model = Seq2Seq(config.model)
+        self.started_from: str | None = None
+        if self._settings.start_from is not None:
+            self.started_from = start_from(
+                self._settings.start_from,
+                self.model,
+                Tokenizer(prepared.source_spm),
+                Tokenizer(prepared.target_spm),
+            )
+        self.model.to(placement.device)
         self.average = moving_average(self.model, self._settings.ema_decay)
         self.optimizer: torch.optim.Optimizer = torch.optim.AdamW(
             self.model.parameters(),
@@ -90,9 +101,11 @@ class Trainer:
             seed=self._settings.seed,
             pad_id=config.model.pad_id,
             bos_id=config.model.bos_id,
+            joined_share=self._settings.joined_share,
+            joined_pieces=self._settings.joined_pieces,
         )
         self.total_steps = self._settings.max_steps or (
-            len(self.plan.indices(0)) * (self._settings.max_epochs or 0)
+            len(self.plan.epoch(0)) * (self._settings.max_epochs or 0)
         )
         self._skipped_in_a_row = 0
 
@@ -119,10 +132,10 @@ class Trainer:
         Raises TrainingError when too many updates in a row were not finite.
         """
         while not self.finished:
-            batches = self.plan.indices(self.position.epoch)
-            for rows in batches[self.position.batch :]:
-                update = self.learn(self.plan.batch(rows).to(self._placement.device))
-                self._move_on(len(batches))
+            epoch = self.plan.epoch(self.position.epoch)
+            for number in range(self.position.batch, len(epoch)):
+                update = self.learn(self.plan.batch(epoch[number]).to(self._placement.device))
+                self._move_on(len(epoch))
                 yield update
                 if self.finished:
                     return

@@ -57,31 +57,31 @@ def test_inputs_are_the_targets_behind_bos(tmp_path):
 
 
 def test_an_epoch_holds_every_pair_once(dataset):
-    seen = [index for batch in plan(dataset).epoch(0) for index in batch.indices]
+    seen = [index for batch in plan(dataset).batches(0) for index in batch.indices]
     assert sorted(seen) == list(range(203))
 
 
 def test_the_budget_bounds_the_padded_tokens_of_both_sides(dataset):
-    for batch in plan(dataset).epoch(0):
+    for batch in plan(dataset).batches(0):
         assert batch.source.ids.numel() <= 120
         assert batch.targets.numel() <= 120
 
 
 def test_a_pair_beyond_the_budget_is_a_batch_by_itself(dataset):
-    batches = list(plan(dataset, max_batch_tokens=10).epoch(0))
+    batches = list(plan(dataset, max_batch_tokens=10).batches(0))
     assert all(len(b.indices) == 1 for b in batches if max(b.inputs.shape[1], 10) > 10)
     assert sum(len(batch.indices) for batch in batches) == 203
 
 
 def test_neighbours_are_near_in_length(dataset):
-    batches = list(plan(dataset).epoch(0))
+    batches = list(plan(dataset).batches(0))
     padded = sum(batch.targets.numel() for batch in batches)
     assert sum(int(batch.target_lengths.sum()) for batch in batches) > 0.8 * padded
 
 
 def test_the_order_follows_seed_and_epoch(dataset):
     def order(seed, epoch):
-        return [batch.indices for batch in plan(dataset, seed=seed).epoch(epoch)]
+        return [batch.indices for batch in plan(dataset, seed=seed).batches(epoch)]
 
     assert order(5, 1) == order(5, 1)
     assert order(5, 1) != order(5, 2)
@@ -89,14 +89,14 @@ def test_the_order_follows_seed_and_epoch(dataset):
 
 
 def test_an_epoch_resumes_at_any_batch(dataset):
-    whole = [batch.indices for batch in plan(dataset).epoch(3)]
-    assert [batch.indices for batch in plan(dataset).epoch(3, start=4)] == whole[4:]
+    whole = [batch.indices for batch in plan(dataset).batches(3)]
+    assert [batch.indices for batch in plan(dataset).batches(3, start=4)] == whole[4:]
 
 
 @pytest.mark.parametrize("world", [2, 3, 50])
 def test_ranks_share_each_batch_of_the_one_process_plan(dataset, world):
-    alone = list(plan(dataset).epoch(0))
-    ranks = [list(plan(dataset, rank=rank, world=world).epoch(0)) for rank in range(world)]
+    alone = list(plan(dataset).batches(0))
+    ranks = [list(plan(dataset, rank=rank, world=world).batches(0)) for rank in range(world)]
     for step, batch in enumerate(alone):
         shares = [ranks[rank][step] for rank in range(world)]
         assert sorted(i for share in shares for i in share.indices) == sorted(batch.indices)
@@ -105,10 +105,35 @@ def test_ranks_share_each_batch_of_the_one_process_plan(dataset, world):
 
 
 def test_a_rank_without_a_row_has_nothing_to_learn(dataset):
-    shares = list(plan(dataset, rank=49, world=50).epoch(0))
+    shares = list(plan(dataset, rank=49, world=50).batches(0))
     empty = [share for share in shares if not share.indices]
     assert empty
     for share in empty:
         assert torch.all(share.targets == PAD)
         assert share.target_lengths.tolist() == [0]
         assert share.source.lengths.min() >= 1
+
+
+@pytest.mark.parametrize("world", [1, 2])
+def test_joined_pairs_are_longer_examples_and_every_pair_is_still_there(dataset, world):
+    batches = [
+        batch
+        for rank in range(world)
+        for batch in plan(
+            dataset, joined_share=0.5, joined_pieces=60, rank=rank, world=world
+        ).batches(0)
+    ]
+    assert sorted(i for batch in batches for i in batch.indices) == list(range(203))
+    rows = sum(len(batch.target_lengths) for batch in batches)
+    assert rows < 180
+    assert max(int(batch.target_lengths.max()) for batch in batches) > 35
+    assert all(batch.targets.numel() <= 120 for batch in batches)
+
+
+def test_every_epoch_joins_other_pairs(dataset):
+    joined = plan(dataset, joined_share=0.5)
+    groups = [
+        {tuple(examples[i]) for i in range(len(examples)) if len(examples[i]) > 1}
+        for examples in (joined.epoch(number).examples for number in (0, 1))
+    ]
+    assert not groups[0] & groups[1]
