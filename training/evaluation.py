@@ -93,10 +93,18 @@ class Evaluation:
             values["by_origin"] = {
                 origin: scores.as_dict() for origin, scores in self.by_origin.items()
             }
-        if self.pooled_gold:
-            values |= _alignment_figures(self.pooled_gold, self.gold)
-        if self.pooled_head_gold:
-            values["head"] = _alignment_figures(self.pooled_head_gold, self.head_gold)
+        kinds = {
+            kind: _alignment_figures(pooled, gold)
+            for kind, pooled, gold in (
+                ("attention", self.pooled_gold, self.gold),
+                ("head", self.pooled_head_gold, self.head_gold),
+            )
+            if pooled
+        }
+        if kinds:
+            # The head is made to align words; where there is one, it speaks for the model.
+            kind = "head" if "head" in kinds else "attention"
+            values |= kinds[kind] | {"kind": kind} | kinds
         return values
 
 

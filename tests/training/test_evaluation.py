@@ -75,7 +75,11 @@ def test_both_kinds_of_a_model_with_a_head_are_measured(tiny_checkpoint, some_pa
     headed, _ = run(folder, some_pairs[:2], [gold])
     assert "head" not in plain.as_dict()
     figures = headed.as_dict()
-    assert figures["gold"] == plain.as_dict()["gold"]
+    assert plain.as_dict()["kind"] == "attention"
+    assert plain.as_dict()["attention"]["aer"] == plain.as_dict()["aer"]
+    assert figures["attention"] == plain.as_dict()["attention"]
+    assert figures["kind"] == "head"
+    assert {name: figures[name] for name in figures["head"]} == figures["head"]
     assert set(figures["head"]) == {
         "rule",
         "threshold",
@@ -85,7 +89,10 @@ def test_both_kinds_of_a_model_with_a_head_are_measured(tiny_checkpoint, some_pa
         "recall",
         "gold",
     }
-    assert figures["head"]["gold"][str(gold)]["rows"] != figures["gold"][str(gold)]["rows"]
+    assert (
+        figures["head"]["gold"][str(gold)]["rows"]
+        != figures["attention"]["gold"][str(gold)]["rows"]
+    )
     console = Console(file=io.StringIO(), width=120, record=True)
     print_evaluation(headed, console)
     shown = console.export_text()
