@@ -26,6 +26,9 @@ from model.search_events import SearchRequest
 
 log = logging.getLogger(__name__)
 
+LAST_STEP_SECONDS = 0.5
+"""Longest time that stopping waits for the step at hand."""
+
 SentenceObserver = Callable[[int, SentenceStep], None]
 """Takes the place of a sentence among those submitted together, and how far it is."""
 
@@ -63,12 +66,12 @@ class Scheduler:
     async def stop(self) -> None:
         """Stop after the current step; whoever still waits gets `NotReadyError`.
 
-        A step that takes longer than `stall_seconds` is not waited for.
+        A step that takes longer than `LAST_STEP_SECONDS` is not waited for.
         """
         with self._changed:
             self._stopping = True
             self._changed.notify()
-        await asyncio.to_thread(self._worker.join, self._settings.stall_seconds)
+        await asyncio.to_thread(self._worker.join, LAST_STEP_SECONDS)
         self._answer_all(self._stopped())
 
     @property

@@ -6,7 +6,15 @@ from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError
+from pydantic import (
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
+from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 PREFIX = "SOFTALIGN_"
@@ -213,6 +221,15 @@ class Settings(BaseSettings):
 
     failed_keys_per_minute: int = Field(default=20, ge=0)
     """Keys that are no good from one address in a minute; good ones from there still work."""
+
+    @field_validator("drain_seconds")
+    @classmethod
+    def _drain_within_shutdown(cls, drain: float, fields: ValidationInfo) -> float:
+        if drain >= fields.data.get("shutdown_seconds", drain + 1):
+            raise PydanticCustomError(
+                "drain_seconds", f"must be below {PREFIX}SHUTDOWN_SECONDS, of which it is a part"
+            )
+        return drain
 
     @property
     def host_names(self) -> frozenset[bytes] | None:
