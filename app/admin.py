@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, FastAPI, Request, Response
 
 from app.boundary import Boundary
 from app.errors import AccessError
-from app.gate import Gate, GuardedRoute
+from app.gate import GuardedRoute
 from app.metrics import EXPOSITION_MEDIA_TYPE
 from app.problems import install_problem_handlers
 from app.reload import Change, Reloader
@@ -106,17 +106,17 @@ def _reply(change: Change) -> ChangeReply:
     return ChangeReply(name=change.name, digest=change.digest, result=change.result)
 
 
-def create_admin_app(service: Service, gate: Gate, reloader: Reloader) -> FastAPI:
-    """The application of the admin listener, beside the public one of the same service."""
+def create_admin_app(public: FastAPI, reloader: Reloader) -> FastAPI:
+    """The application of the admin listener, beside the running public one."""
     app = FastAPI(
         title="Softalign admin",
         openapi_url=None,
         dependencies=[Depends(refuse_browsers)],
     )
-    app.state.settings = service.settings
-    app.state.service = service
-    app.state.gate = gate
+    for shared in ("settings", "service", "storage", "gate"):
+        setattr(app.state, shared, getattr(public.state, shared))
     app.state.reloader = reloader
+    service: Service = public.state.service
     app.add_middleware(
         Boundary, settings=service.settings, metrics=service.metrics, lifecycle=service.lifecycle
     )

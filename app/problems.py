@@ -47,8 +47,6 @@ _OWN_WORDS = {
 
 _OUR_TYPES = frozenset(
     {
-        "control_character",
-        "empty_text",
         "n_best_above_beam",
         "text_type",
         "level_type",

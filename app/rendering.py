@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
 
 from app.align_schemas import AlignReply, AlignRequest, PairReply
 from app.errors import MatrixTooLargeError
@@ -10,6 +11,8 @@ from app.formats.json_document import LOG_PROB_DECIMALS, alignment_reply
 from app.models import LoadedModel
 from app.reply_schemas import (
     AlignmentReply,
+    FailedText,
+    FieldProblem,
     HypothesisReply,
     ModelIdentity,
     Piece,
@@ -45,16 +48,13 @@ def render(
         record=receipt,
         model=ModelIdentity(name=model.name, digest=model.checkpoint.digest),
         translations=[
-            TranslationReply(
-                **dict(renderer.hypothesis(best)),
-                source_lang=model.source_language,
-                target_lang=model.target_language,
-                alternatives=[renderer.hypothesis(other) for other in others],
-            )
-            for best, *others in translations.texts
+            renderer.translation(n_best)
+            if n_best
+            else FailedText(problem=FieldProblem(**asdict(translations.problems[pointer])))
+            for pointer, n_best in zip(request.text_pointers, translations.texts, strict=True)
         ],
         usage=Usage(
-            characters=sum(len(best.source) for best, *_ in translations.texts),
+            characters=sum(len(n_best[0].source) for n_best in translations.texts if n_best),
             source_tokens=translations.source_tokens,
             target_tokens=translations.target_tokens,
         ),
@@ -114,6 +114,15 @@ class _Renderer:
         # Without an alignment there is nobody who could have asked for another unit.
         encoding = request.alignment.offset_encoding if request.alignment else "utf-32"
         self._encoding = encoding
+
+    def translation(self, n_best: Sequence[TextTranslation]) -> TranslationReply:
+        best, *others = n_best
+        return TranslationReply(
+            **dict(self.hypothesis(best)),
+            source_lang=self._model.source_language,
+            target_lang=self._model.target_language,
+            alternatives=[self.hypothesis(other) for other in others],
+        )
 
     def hypothesis(self, translation: TextTranslation) -> HypothesisReply:
         return HypothesisReply(

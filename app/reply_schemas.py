@@ -173,6 +173,21 @@ class RecordReply(ReplyModel):
     expires_at: str
 
 
+class FieldProblem(ReplyModel):
+    """One thing that is wrong in a request."""
+
+    pointer: str
+    """JSON pointer (RFC 6901) into the body."""
+    code: str
+    message: str
+
+
+class FailedText(ReplyModel):
+    """What stands in the place of a translation where `on_error` is `partial`."""
+
+    problem: FieldProblem
+
+
 class TranslateReply(ReplyModel):
     """The translations, in the order of the texts."""
 
@@ -181,17 +196,8 @@ class TranslateReply(ReplyModel):
     record: RecordReply | None
     """Null if not stored."""
     model: ModelIdentity
-    translations: list[TranslationReply]
+    translations: list[TranslationReply | FailedText]
     usage: Usage
-
-
-class FieldProblem(ReplyModel):
-    """One thing that is wrong in a request."""
-
-    pointer: str
-    """JSON pointer (RFC 6901) into the body."""
-    code: str
-    message: str
 
 
 class ProblemReply(ReplyModel):

@@ -4,11 +4,9 @@ Request models are strict: unknown fields, booleans for numbers, "5" for 5 and N
 Bounds that an operator can set are not here but in `app/limits.py`.
 """
 
-import unicodedata
 from typing import Annotated, Literal
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -48,23 +46,6 @@ class ReplyModel(BaseModel):
     )
 
 
-def is_blank(text: str) -> bool:
-    """True where nothing is visible: white space, format and control characters only."""
-    return all(letter.isspace() or unicodedata.category(letter) in ("Cc", "Cf") for letter in text)
-
-
-def _check_text(text: str) -> str:
-    if (position := text.find("\0")) >= 0:
-        raise PydanticCustomError(
-            "control_character",
-            "The character U+0000 stands at {position}.",
-            {"position": position},
-        )
-    if is_blank(text):
-        raise PydanticCustomError("empty_text", "The text has nothing to translate.")
-    return text
-
-
 def _text_or_list(value: object) -> str | None:
     if isinstance(value, str):
         return "one"
@@ -78,9 +59,8 @@ def _check_store(value: object) -> object:
     raise PydanticCustomError("store_type", 'Send true, false or "best_effort".')
 
 
-Text = Annotated[str, AfterValidator(_check_text)]
 Texts = Annotated[
-    Annotated[Text, Tag("one")] | Annotated[list[Text], Field(min_length=1), Tag("many")],
+    Annotated[str, Tag("one")] | Annotated[list[str], Field(min_length=1), Tag("many")],
     Discriminator(
         _text_or_list,
         custom_error_type="text_type",
@@ -185,6 +165,9 @@ class TranslateRequest(RequestModel):
     """`null` leaves the alignment out."""
     include: list[Literal["segments", "tokens"]] = Field(default=["segments"], max_length=2)
     """`segments`: spans and scores of the sentences; `tokens`: the pieces with their ids."""
+    on_error: Literal["fail", "partial"] = "fail"
+    """What a text that cannot be translated does: refuse the request, or have a `problem` in its
+    place while the others are translated."""
     store: Store = True
     """Whether to keep the answer: `true` fails where that fails, `"best_effort"` does not."""
     ttl: int | None = Field(default=None, ge=1, le=2**31 - 1)

@@ -177,7 +177,7 @@ class Process:
             public = self._listener(app, self._public)
             listeners = [public]
             if self._admin is not None:
-                admin = create_admin_app(service, app.state.gate, reloader)
+                admin = create_admin_app(app, reloader)
                 listeners.append(self._listener(admin, self._admin))
             for listener in listeners:
                 await listener.listen()

@@ -158,6 +158,8 @@ class Service:
             "source_tokens": translations.source_tokens,
             "target_tokens": translations.target_tokens,
         }
+        if translations.problems:
+            facts["failed_texts"] = len(translations.problems)
         self.metrics.tokens.labels(model.name, "source").inc(translations.source_tokens)
         self.metrics.tokens.labels(model.name, "target").inc(translations.target_tokens)
         return TranslateAnswer(
@@ -243,13 +245,15 @@ class Service:
         self, request: TranslateRequest, caller: str, watch: Watch | None = None
     ) -> AsyncIterator[tuple[LoadedModel, Translations]]:
         """Translate in the room of the service that the request takes up until it is answered."""
-        check_limits(request, self.settings)
+        problems = check_limits(request, self.settings)
         texts = dict(zip(request.text_pointers, request.texts, strict=True))
         with self._door.enter(request, caller) as (model, place):
             check_alignment(request, model)
             options = search_options(request)
             head = asked_kind(request) == "head"
-            translated = self._translator.translate(model, texts, options, place, watch, head=head)
+            translated = self._translator.translate(
+                model, texts, options, place, watch, head=head, problems=problems
+            )
             yield model, await translated
 
 

@@ -150,7 +150,7 @@ class Settings(BaseSettings):
     shutdown_seconds: float = Field(default=25.0, gt=0, le=600)
     """Time from SIGTERM to the end; requests that are not done by then get 503."""
 
-    drain_seconds: float = Field(default=5.0, ge=0, le=600)
+    drain_seconds: float = Field(default=5.0, ge=0, le=600, validate_default=True)
     """Part of it in which new requests are still taken, for balancers to notice `/readyz`."""
 
     admin_port: int | None = Field(default=None, ge=0, le=65_535)

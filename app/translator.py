@@ -8,7 +8,7 @@ the returned translation, in code points.
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from app.admission import Load, Reservation
@@ -112,11 +112,13 @@ class Translations:
     """What came of one request."""
 
     texts: list[list[TextTranslation]]
-    """For each text its n-best translations, best first."""
+    """For each text its n-best translations, best first; none for a text that has a problem."""
     source_tokens: int
     target_tokens: int
     timings: Mapping[str, float]
     """Milliseconds of each stage."""
+    problems: Mapping[str, FieldError] = field(default_factory=dict)
+    """Texts that could not be translated, by where they stand in the request."""
 
 
 class Watch(Protocol):
@@ -147,20 +149,26 @@ class Translator:
         watch: Watch | None = None,
         *,
         head: bool = False,
+        problems: Mapping[str, FieldError] | None = None,
     ) -> Translations:
         """Translate each of `texts`, which are keyed by where they stand in the request.
 
-        All sentences are decoded side by side, in the place that the request holds; `watch` is
-        told of every step. With `head` every hypothesis carries the alignment head's weights.
-        Raises InvalidInputError for a text of too many tokens, and whatever `Scheduler.submit`
-        raises.
+        Texts with `problems` are left out, and others may join them; without any (None) one text
+        of too many tokens refuses all. All sentences are decoded side by side, in the place that
+        the request holds; `watch` is told of every step. With `head` every hypothesis carries the
+        alignment head's weights. Raises InvalidInputError for too many tokens, and whatever
+        `Scheduler.submit` raises.
         """
         began = time.monotonic()
-        sentences = await asyncio.to_thread(self._read, model, texts)
+        good = {at: text for at, text in texts.items() if at not in (problems or {})}
+        sentences = await asyncio.to_thread(self._read, model, good)
+        too_long = self._check_tokens(sentences, partial=problems is not None)
+        problems = {**(problems or {}), **too_long}
+        sentences = {at: [] if at in problems else sentences[at] for at in texts}
         read = time.monotonic()
         requests = [
             self._search_request(model, sentence, options, stream=watch is not None, head=head)
-            for of_text in sentences
+            for of_text in sentences.values()
             for sentence in of_text
         ]
         place.read(Load(len(requests), sum(len(request.source) for request in requests)))
@@ -173,21 +181,20 @@ class Translator:
             on_step=watch.step if watch else None,
         )
         if watch is not None:
-            watch.begin(model, sentences)
+            watch.begin(model, list(sentences.values()))
         found = iter(await submitted)
         decoded = time.monotonic()
-        hypotheses = [[next(found) for _ in of_text] for of_text in sentences]
+        hypotheses = [[next(found) for _ in of_text] for of_text in sentences.values()]
         tokenizer = model.checkpoint.target_tokenizer
         placed = [
             [
                 replace(translation, head_threshold=model.threshold("head") if head else None)
                 for translation in compose_best(
-                    text, of_text, of_text_hypotheses, tokenizer, options.n_best
+                    texts[at], of_text, of_text_hypotheses, tokenizer, options.n_best
                 )
+                if at not in problems
             ]
-            for text, of_text, of_text_hypotheses in zip(
-                texts.values(), sentences, hypotheses, strict=True
-            )
+            for (at, of_text), of_text_hypotheses in zip(sentences.items(), hypotheses, strict=True)
         ]
         return Translations(
             placed,
@@ -195,47 +202,54 @@ class Translator:
             target_tokens=sum(
                 len(sentence.hypothesis.tokens)
                 for of_text in placed
-                for sentence in of_text[0].sentences
+                for best in of_text[:1]
+                for sentence in best.sentences
             ),
             timings={
                 "read": 1000 * (read - began),
                 "decode": 1000 * (decoded - read),
                 "compose": 1000 * (time.monotonic() - decoded),
             },
+            problems=problems,
         )
 
-    def _read(self, model: LoadedModel, texts: Mapping[str, str]) -> list[list[SourceSentence]]:
+    def _read(
+        self, model: LoadedModel, texts: Mapping[str, str]
+    ) -> dict[str, list[SourceSentence]]:
         tokenizer = model.checkpoint.source_tokenizer
-        sentences = [
-            read_sentences(
+        return {
+            at: read_sentences(
                 text, model.source_language, tokenizer, self._settings.max_sentence_tokens
             )
-            for text in texts.values()
-        ]
-        self._check_tokens(dict(zip(texts, sentences, strict=True)))
-        return sentences
+            for at, text in texts.items()
+        }
 
-    def _check_tokens(self, sentences: Mapping[str, Sequence[SourceSentence]]) -> None:
+    def _check_tokens(
+        self, sentences: Mapping[str, Sequence[SourceSentence]], *, partial: bool
+    ) -> dict[str, FieldError]:
+        """Texts of too many tokens; raises InvalidInputError where they stand in the way of all."""
         counts = {
             pointer: sum(len(one.encoded.ids) + 1 for one in of_text)
             for pointer, of_text in sentences.items()
         }
         limit = self._settings.max_text_tokens
-        errors = [
-            FieldError(
+        errors = {
+            pointer: FieldError(
                 pointer,
                 "text_too_long",
                 f"A text may have {limit} pieces; this one has {count}. Send it in parts.",
             )
             for pointer, count in counts.items()
             if count > limit
-        ]
-        total, most = sum(counts.values()), self._settings.max_request_tokens
-        if total > most and not errors:
+        }
+        if errors and not (partial and len(errors) < len(sentences)):
+            raise InvalidInputError.of(list(errors.values())[:20])
+        total = sum(count for pointer, count in counts.items() if pointer not in errors)
+        most = self._settings.max_request_tokens
+        if total > most:
             message = f"The texts of a request may have {most} pieces; these have {total}."
-            errors = [FieldError("/text", "text_too_long", message)]
-        if errors:
-            raise InvalidInputError.of(errors[:20])
+            raise InvalidInputError.of([FieldError("/text", "text_too_long", message)])
+        return errors
 
     def _search_request(
         self,

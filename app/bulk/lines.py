@@ -4,7 +4,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import BinaryIO, Literal
 
-from app.schemas import is_blank
+from app.limits import is_blank
 
 Problem = Literal[
     "invalid_utf8", "control_character", "empty_text", "text_too_long", "inference_failed"

@@ -33,3 +33,14 @@ def test_a_value_that_cannot_be_used_names_its_variable(monkeypatch):
 def test_variables_of_the_scripts_are_let_pass(monkeypatch):
     monkeypatch.setenv("SOFTALIGN_TORCH_INDEX", "https://example.org")
     load_settings()
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [{"drain": "25"}, {"drain": "30"}, {"drain": "3", "shutdown": "3"}, {"shutdown": "5"}],
+)
+def test_draining_is_a_part_of_shutting_down(monkeypatch, variables):
+    for name, seconds in variables.items():
+        monkeypatch.setenv(f"SOFTALIGN_{name.upper()}_SECONDS", seconds)
+    with pytest.raises(SettingsError, match="DRAIN_SECONDS: must be below SOFTALIGN_SHUTDOWN"):
+        load_settings()

@@ -66,7 +66,7 @@ def test_a_second_signal_ends_at_once(start):
 
 
 def test_ctrl_c_does_not_wait_for_balancers(start):
-    service = start(drain_seconds=600, shutdown_seconds=600)
+    service = start(drain_seconds=500, shutdown_seconds=600)
     service.process.send_signal(signal.SIGINT)
     assert service.end() == 0
 
