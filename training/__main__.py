@@ -13,6 +13,7 @@ from rich.markup import escape
 from rich.progress import Progress
 
 from model.checkpoint import CheckpointError, load_checkpoint
+from model.hypothesis import SearchOptions
 from training.aligner import AlignerError
 from training.cleaning import drop_empty
 from training.cleaning_report import CleaningReport
@@ -38,6 +39,8 @@ cli = typer.Typer(
     pretty_exceptions_enable=False,
 )
 console = Console(stderr=True)
+
+_SEARCH = SearchOptions()
 
 ConfigFile = Annotated[Path, typer.Argument(help="TOML file of the run.", show_default=False)]
 BAD_INPUT = 2
@@ -118,6 +121,12 @@ def evaluate(
         list[Path] | None, typer.Option(help="Folder of gold alignments; may be repeated.")
     ] = None,
     beam: Annotated[int, typer.Option(min=1, help="Width of the beam; 1 is greedy.")] = 5,
+    length_penalty: Annotated[
+        float, typer.Option(min=0.0, help="0 favours short translations, 1 is the service's own.")
+    ] = _SEARCH.length_penalty,
+    coverage_penalty: Annotated[
+        float, typer.Option(min=0.0, help="Cost of source words that are not attended to.")
+    ] = _SEARCH.coverage_penalty,
     reverse: Annotated[
         bool, typer.Option("--reverse", help="Swap the columns, and the sides of gold alignments.")
     ] = False,
@@ -140,7 +149,9 @@ def evaluate(
             loaded,
             kept,
             inputs.gold_align,
-            beam_size=beam,
+            search=SearchOptions(
+                beam_size=beam, length_penalty=length_penalty, coverage_penalty=coverage_penalty
+            ),
             progress=progress,
             reverse_gold=inputs.reverse,
         )

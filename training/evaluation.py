@@ -69,7 +69,7 @@ class Evaluation:
     """By the third column of the pairs; empty where there is none."""
     seconds: float
     """Time spent translating."""
-    beam_size: int
+    search: SearchOptions
     digest: str
     """Which checkpoint this was."""
     gold: dict[str, list[AlignmentRow]]
@@ -86,7 +86,9 @@ class Evaluation:
         values = {
             **self.overall.as_dict(),
             "seconds": self.seconds,
-            "beam_size": self.beam_size,
+            "beam_size": self.search.beam_size,
+            "length_penalty": self.search.length_penalty,
+            "coverage_penalty": self.search.coverage_penalty,
             "checkpoint": self.digest,
         }
         if self.by_origin:
@@ -113,7 +115,7 @@ def evaluate(
     pairs: Sequence[Pair],
     gold_folders: Sequence[Path],
     *,
-    beam_size: int,
+    search: SearchOptions,
     progress: Progress,
     reverse_gold: bool = False,
 ) -> tuple[Evaluation, list[Translated]]:
@@ -126,7 +128,7 @@ def evaluate(
     if gold and checkpoint.manifest.config.attention == "none":
         raise ValueError("the model has no attention, so there is nothing to align with")
     started = time.perf_counter()
-    translations = _translations(checkpoint, pairs, beam_size, progress)
+    translations = _translations(checkpoint, pairs, search, progress)
     seconds = time.perf_counter() - started
     translated = _with_likelihoods(checkpoint, pairs, translations, progress)
     attention = _score_gold(checkpoint, gold, None, progress)
@@ -136,7 +138,7 @@ def evaluate(
         overall=_scores(translated),
         by_origin=_by_origin(translated),
         seconds=seconds,
-        beam_size=beam_size,
+        search=search,
         digest=checkpoint.digest,
         gold=attention.by_folder,
         pooled_gold=attention.pooled,
@@ -190,7 +192,7 @@ def _score_gold(
 
 
 def _translations(
-    checkpoint: Checkpoint, pairs: Sequence[Pair], beam_size: int, progress: Progress
+    checkpoint: Checkpoint, pairs: Sequence[Pair], search: SearchOptions, progress: Progress
 ) -> list[str]:
     task = progress.add_task("Translating", total=len(pairs))
     return translate(
@@ -198,7 +200,7 @@ def _translations(
         checkpoint.source_tokenizer,
         checkpoint.target_tokenizer,
         [pair.source for pair in pairs],
-        SearchOptions(beam_size=beam_size),
+        search,
         checkpoint.device,
         advance=partial(progress.advance, task),
     )

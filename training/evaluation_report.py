@@ -15,10 +15,12 @@ from training.metrics import perplexity
 def print_evaluation(evaluation: Evaluation, console: Console) -> None:
     """Print all figures; a shift that wins over 0 is impossible to overlook."""
     console.print(_score_table(evaluation))
-    overall = evaluation.overall
+    overall, search = evaluation.overall, evaluation.search
     console.print(
         f"{overall.sentences} sentences translated in {evaluation.seconds:.1f} s "
-        f"({overall.sentences / evaluation.seconds:.1f} a second), beam {evaluation.beam_size}"
+        f"({overall.sentences / evaluation.seconds:.1f} a second), beam {search.beam_size}, "
+        f"length penalty {search.length_penalty}, coverage penalty "
+        f"{search.coverage_penalty}"
     )
     console.print(f"BLEU {overall.scores.signature}")
     console.print(f"chrF {overall.scores.chrf_signature}")

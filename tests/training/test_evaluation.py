@@ -22,7 +22,12 @@ from training.evaluation_report import print_evaluation
 def run(tiny_checkpoint, pairs, gold=(), **options):
     with Progress(console=Console(quiet=True)) as progress:
         return evaluate(
-            load_checkpoint(tiny_checkpoint), pairs, gold, beam_size=2, progress=progress, **options
+            load_checkpoint(tiny_checkpoint),
+            pairs,
+            gold,
+            search=SearchOptions(beam_size=2),
+            progress=progress,
+            **options,
         )
 
 

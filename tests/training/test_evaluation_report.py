@@ -7,6 +7,7 @@ import torch
 from rich.console import Console
 
 from model.alignment import GoldLinks
+from model.hypothesis import SearchOptions
 from training.evaluation import CorpusScores, Evaluation
 from training.evaluation_report import print_evaluation
 from training.gold import GoldSentence, WordWeights, score_alignments
@@ -25,7 +26,7 @@ def printed(shift):
         overall=CorpusScores(1, 2.0, scores),
         by_origin={"book": CorpusScores(1, 2.0, scores)},
         seconds=0.5,
-        beam_size=3,
+        search=SearchOptions(beam_size=3),
         digest="",
         gold={"stories": rows},
         pooled_gold=rows,

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from model.checkpoint import load_checkpoint, save_checkpoint
+from model.hypothesis import SearchOptions
 from model.tokenizer import Tokenizer
 from training.card import model_card
 from training.evaluation import Evaluation, Translated, evaluate
@@ -119,7 +120,7 @@ class VariantRun:
                 checkpoint,
                 self._prepared.validation_pairs(config.validation.max_pairs),
                 config.validation.gold_align,
-                beam_size=config.validation.beam_size,
+                search=SearchOptions(beam_size=config.validation.beam_size),
                 progress=progress,
                 reverse_gold=config.data.reverse,
             )
