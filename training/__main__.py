@@ -20,6 +20,8 @@ from training.cleaning_report import CleaningReport
 from training.config import ConfigError
 from training.config_reader import read_config
 from training.corpus import CorpusError, read_pairs
+from training.download.commands import download
+from training.download.transfer import DownloadError
 from training.evaluation import evaluate as evaluate_checkpoint
 from training.evaluation_report import print_evaluation
 from training.gold import GoldError
@@ -49,6 +51,7 @@ STATUS: dict[type[Exception], int] = {
     TrainingError: 3,
     ResumeError: 4,
     RunLockedError: 5,
+    DownloadError: 6,
 }
 """Exit status of failures that are not the caller's files or settings."""
 EXPECTED: tuple[type[Exception], ...] = (
@@ -165,6 +168,7 @@ def evaluate(
         print(json.dumps(evaluation.as_dict()))
 
 
+cli.command()(download)
 cli.command()(textbook.compare)
 cli.command()(textbook.gradients)
 
