@@ -9,6 +9,7 @@ import asyncio
 import logging
 import socket
 import sys
+from http import HTTPStatus
 from typing import Any
 
 import h11
@@ -16,7 +17,9 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
+from app.chunk_limit import MOST_CHUNKS, TOO_MANY_CHUNKS, ChunkLimitedConnection
 from app.errors import RetryableError, ServiceError, UnreadableRequestError
+from app.lingering import LingeringTransport
 from app.metrics import Metrics
 from app.receipt import header_too_large
 from app.reply import new_request_id, raw_problem, with_private_headers
@@ -42,6 +45,7 @@ class LimitedProtocol(H11Protocol):
     """One connection; created by the listener's server for each."""
 
     connections: "set[LimitedProtocol]"  # type: ignore[assignment]
+    transport: LingeringTransport
 
     def __init__(
         self,
@@ -54,6 +58,7 @@ class LimitedProtocol(H11Protocol):
         metrics: Metrics,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
+        self.conn = ChunkLimitedConnection(largest_head(settings))
         self._settings = settings
         self._metrics = metrics
         self._head_timer: asyncio.TimerHandle | None = None
@@ -63,7 +68,7 @@ class LimitedProtocol(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take the connection, or refuse it where there are as many as may be."""
-        super().connection_made(transport)
+        super().connection_made(LingeringTransport(transport, self._is_sending, self.loop))
         self._metrics.connections.set(len(self.connections))
         _limit_unacknowledged(transport, self._settings.send_seconds)
         if self._has_place():
@@ -74,12 +79,14 @@ class LimitedProtocol(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""
         super().connection_lost(exc)
+        self.transport.forget()
         self._stop_timers()
         self._metrics.connections.set(len(self.connections))
 
     def data_received(self, data: bytes) -> None:
         """Take bytes of a request."""
         if self.transport.is_closing():
+            self.transport.discard(data)
             return
         self._head_began = True
         super().data_received(data)
@@ -107,11 +114,15 @@ class LimitedProtocol(H11Protocol):
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's own text
         """Refuse what is not HTTP; called where h11 has raised."""
         raised = sys.exception()
-        too_large = isinstance(raised, h11.RemoteProtocolError) and raised.error_status_hint == 431
-        if too_large:
-            self._close("malformed", header_too_large(self._settings))
+        hint = raised.error_status_hint if isinstance(raised, h11.RemoteProtocolError) else 400
+        if hint == TOO_MANY_CHUNKS:
+            message = f"A body may come in {MOST_CHUNKS} chunks; send larger ones."
+            error = UnreadableRequestError("body_too_large", message)
+        elif hint == HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE:
+            error = header_too_large(self._settings)
         else:
-            self._close("malformed", UnreadableRequestError("bad_request", "This is not HTTP/1.1."))
+            error = UnreadableRequestError("bad_request", "This is not HTTP/1.1.")
+        self._close("malformed", error)
 
     # The number of connections.
 
@@ -128,7 +139,7 @@ class LimitedProtocol(H11Protocol):
         return self.client[0] if self.client else ""
 
     def _fits(self, connections: "list[LimitedProtocol]", limit: int) -> bool:
-        open_now = [one for one in connections if not one.transport.is_closing()]
+        open_now = [one for one in connections if not one.transport.is_gone]
         if len(open_now) <= limit:
             return True
         idle = [(one.idle_until, one) for one in open_now if one.idle_until is not None]
@@ -150,6 +161,11 @@ class LimitedProtocol(H11Protocol):
             f"{self._settings.max_connections_per_address} from one address.",
             self._settings.retry_after_seconds,
         )
+
+    def _is_sending(self) -> bool:
+        """Whether a part of a request has come, and the rest of it may be on its way."""
+        state = self.conn.their_state
+        return state in (h11.SEND_BODY, h11.ERROR) or bool(self.conn.trailing_data[0])
 
     # The head of a request.
 

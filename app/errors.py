@@ -34,6 +34,7 @@ class Problem(NamedTuple):
 PROBLEMS: Mapping[str, Problem] = {
     "invalid_json": Problem(400, "The body is not JSON"),
     "json_too_deep": Problem(400, "The body is nested too deeply"),
+    "json_too_wide": Problem(400, "An array or object of the body has too many members"),
     "duplicate_key": Problem(400, "An object of the body has a key twice"),
     "bad_request": Problem(400, "The request cannot be understood"),
     "invalid_host": Problem(400, "The Host of the request cannot be used"),

@@ -11,6 +11,9 @@ from app.errors import UnreadableRequestError
 from app.settings import Settings
 from app.strict_json import parse_json
 
+MOST_MEMBERS = 256
+"""Of one array or object of a body; a few dozen are the most that a request has a use for."""
+
 
 class JsonRoute(APIRoute):
     """Reads the body strictly and hands the parsed value to the framework's own validation."""
@@ -24,7 +27,8 @@ class JsonRoute(APIRoute):
         async def read_then_handle(request: Request) -> Response:
             settings: Settings = request.app.state.settings
             check_media_type(request.headers.get("content-type"))
-            value = parse_json(await request.body(), settings.max_json_depth)
+            most = max(MOST_MEMBERS, settings.max_texts + 1)  # one too many is told as such
+            value = parse_json(await request.body(), settings.max_json_depth, most)
             return await handler(_ParsedRequest(request, value))
 
         return read_then_handle

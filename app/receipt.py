@@ -13,6 +13,8 @@ from app.errors import UnreadableRequestError
 from app.reply import header_values
 from app.settings import Settings
 
+HTTP_VERSIONS = ("1.0", "1.1")
+
 HOST = re.compile(rb"(?P<name>[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 
 
@@ -23,6 +25,12 @@ class CallerLeftError(Exception):
 def check_head(scope: Scope, settings: Settings) -> None:
     """Refuse a request for its address, host or header fields; raises UnreadableRequestError."""
     headers: list[tuple[bytes, bytes]] = scope["headers"]
+    if scope.get("http_version", "1.1") not in HTTP_VERSIONS:
+        raise UnreadableRequestError("bad_request", "This is not HTTP/1.1.")
+    if {name for name, _ in headers} >= {b"content-length", b"transfer-encoding"}:
+        raise UnreadableRequestError(
+            "bad_request", "Content-Length and Transfer-Encoding contradict each other."
+        )
     size = sum(len(name) + len(value) for name, value in headers)
     if len(headers) > settings.max_header_fields or size > settings.max_header_bytes:
         raise header_too_large(settings)

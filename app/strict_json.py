@@ -22,8 +22,8 @@ _STRING = re.compile(rb'"(?:[^"\\]|\\.)*+"?', re.DOTALL)
 _BRACKET = re.compile(rb"[\[\]{}]")
 
 
-def parse_json(body: bytes, max_depth: int) -> object:
-    """Read one JSON value.
+def parse_json(body: bytes, max_depth: int, max_members: int) -> object:
+    """Read one JSON value, whose arrays and objects have at most `max_members` members each.
 
     Raises:
         UnreadableRequestError: 400; the detail names the byte where reading stopped.
@@ -42,6 +42,7 @@ def parse_json(body: bytes, max_depth: int) -> object:
         position = len(text[: error.pos].encode())
         reason = error.msg.removesuffix(" at")
         raise _invalid(f"reading stopped at byte {position}: {reason}") from None
+    check_breadth(value, max_members)
     if b"\\u" in body:
         errors = [
             FieldError(pointer, "invalid_unicode", "The string holds half of a surrogate pair.")
@@ -61,6 +62,18 @@ def check_depth(body: bytes, max_depth: int) -> None:
             raise UnreadableRequestError(
                 "json_too_deep", f"Arrays and objects may be nested {max_depth} deep."
             )
+
+
+def check_breadth(value: object, max_members: int) -> None:
+    """Refuse more members than any request has: validation would make an error of each of them."""
+    if not isinstance(value, dict | list):
+        return
+    if len(value) > max_members:
+        raise UnreadableRequestError(
+            "json_too_wide", f"An array or object may have {max_members} members."
+        )
+    for member in value.values() if isinstance(value, dict) else value:
+        check_breadth(member, max_members)
 
 
 def pointer_part(key: object) -> str:

@@ -33,6 +33,7 @@ async def _call(
     headers=(),
     path=b"/",
     query=b"",
+    http_version="1.1",
     settings=SETTINGS,
     metrics=None,
     lifecycle=None,
@@ -55,6 +56,7 @@ async def _call(
 
     scope = {
         "type": "http",
+        "http_version": http_version,
         "method": "POST",
         "path": path.decode(),
         "raw_path": path,
@@ -111,6 +113,20 @@ def test_compressed_bodies_are_refused():
     answer = call(echo, headers=[(b"content-encoding", b"gzip")])
     assert problem(answer)["code"] == "unsupported_encoding"
     assert call(echo, headers=[(b"content-encoding", b"identity")])[0] == 200
+
+
+def test_two_ways_to_end_a_body_are_refused():
+    both = [(b"content-length", b"1"), (b"transfer-encoding", b"chunked")]
+    for headers in (both, both[::-1]):
+        assert problem(call(echo, headers=headers))["code"] == "bad_request"
+    assert call(echo, headers=both[1:])[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("version", "status"), [("1.0", 200), ("1.1", 200), ("2.0", 400), ("9.9", 400)]
+)
+def test_only_the_versions_of_http_that_are_spoken_are_answered(version, status):
+    assert call(echo, http_version=version)[0] == status
 
 
 @pytest.mark.parametrize(("fields", "status"), [(7, 200), (8, 200), (9, 431)])

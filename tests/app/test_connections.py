@@ -6,7 +6,9 @@ import socket
 
 import pytest
 
+from app.chunk_limit import MOST_CHUNKS
 from app.connections import largest_head
+from app.lingering import LINGER_BYTES
 from app.metrics import Metrics
 from app.server import Listener, bind
 from app.settings import Settings
@@ -36,10 +38,10 @@ async def listen():
     """Start a listener with these settings; gives it with its port."""
     started = []
 
-    async def start(**settings):
+    async def start(app=echo, **settings):
         bound = bind("127.0.0.1", 0)
         metrics = Metrics()
-        listener = Listener(echo, bound, Settings(**settings), metrics)
+        listener = Listener(app, bound, Settings(**settings), metrics)
         listener.metrics, listener.port = metrics, bound.getsockname()[1]
         listener.callers = []
         await listener.listen()
@@ -172,6 +174,65 @@ async def test_what_is_not_http_gets_a_problem_and_is_cut(listen, sent):
     assert problem(status, *rest) in ("bad_request", "unsupported_media_type")
     assert 400 <= status < 500 or status == 501
     assert await is_closed(reader)
+
+
+async def test_a_body_comes_in_chunks_up_to_a_number_of_them(listen):
+    head = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+    reader, writer = await connect(await listen())
+    for count in (MOST_CHUNKS - 1, MOST_CHUNKS):
+        writer.write(head + b"1\r\nx\r\n" * count + b"0\r\n\r\n")
+        assert (await answer(reader))[::2] == (200, b"x" * count)
+    writer.write(head + b"1\r\nx\r\n" * (MOST_CHUNKS + 1))
+    status, headers, body = await answer(reader)
+    assert (status, problem(status, headers, body)) == (413, "body_too_large")
+    assert await is_closed(reader)
+
+
+async def test_a_body_of_announced_length_may_come_byte_by_byte(listen):
+    reader, writer = await connect(await listen())
+    writer.write(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3000\r\n\r\n")
+    for _ in range(3_000):
+        writer.write(b"x")
+        await asyncio.sleep(0)
+    assert (await answer(reader))[0] == 200
+
+
+async def refuse_unread(_scope, _receive, send):
+    """Answer without reading, and close, as the boundary does with a body that is too large."""
+    headers = [(b"content-length", b"2"), (b"connection", b"close")]
+    await send({"type": "http.response.start", "status": 413, "headers": headers})
+    await send({"type": "http.response.body", "body": b"no"})
+
+
+async def test_an_answer_reaches_a_caller_who_is_still_sending(listen):
+    listener = await listen(app=refuse_unread)
+    reader, writer = await connect(listener)
+    writer.write(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9000000\r\n\r\n")
+    sent = 0
+    while sent < LINGER_BYTES // 2:  # after the answer, on a connection that is about to close
+        writer.write(b"x" * 65_536)
+        await writer.drain()
+        sent += 65_536
+        await asyncio.sleep(0.001)
+    assert (await answer(reader))[::2] == (413, b"no")
+    assert await is_closed(reader)
+
+
+async def test_a_caller_who_never_stops_sending_is_cut(listen):
+    listener = await listen(app=refuse_unread)
+    _, writer = await connect(listener)
+    writer.write(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 900000000\r\n\r\n")
+
+    async def send_for_ever():
+        while True:
+            writer.write(b"x" * 65_536)
+            await writer.drain()
+
+    with pytest.raises(ConnectionError):
+        await asyncio.wait_for(send_for_ever(), SOON)
+    async with asyncio.timeout(SOON):
+        while listener.server_state.connections:
+            await asyncio.sleep(0.05)
 
 
 async def test_a_head_without_end_is_refused_before_it_ends(listen):

@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 from app.errors import InvalidInputError, UnreadableRequestError
 from app.strict_json import MAX_POINTER_PART, parse_json, pointer_part
 
+MEMBERS = 50
+
 scalars = (
     st.none()
     | st.booleans()
@@ -24,14 +26,14 @@ values = st.recursive(
 
 @given(values)
 def test_reads_whatever_json_can_say(value):
-    assert parse_json(json.dumps(value).encode(), 64) == value
-    assert parse_json(json.dumps(value, ensure_ascii=False).encode(), 64) == value
+    assert parse_json(json.dumps(value).encode(), 64, MEMBERS) == value
+    assert parse_json(json.dumps(value, ensure_ascii=False).encode(), 64, MEMBERS) == value
 
 
 @given(st.binary())
 def test_any_bytes_are_a_value_or_a_service_error(body):
     with contextlib.suppress(UnreadableRequestError, InvalidInputError):
-        parse_json(body, 16)
+        parse_json(body, 16, MEMBERS)
 
 
 @pytest.mark.parametrize(
@@ -64,13 +66,25 @@ def test_any_bytes_are_a_value_or_a_service_error(body):
 )
 def test_refuses_what_is_not_one_plain_json_value(body, code):
     with pytest.raises(UnreadableRequestError) as caught:
-        parse_json(body, 16)
+        parse_json(body, 16, MEMBERS)
     assert caught.value.code == code
 
 
 def test_brackets_inside_strings_do_not_nest():
-    assert parse_json(json.dumps({"a": '["\\[' * 40}).encode(), 4) == {"a": '["\\[' * 40}
-    assert parse_json(b"[" * 16 + b"]" * 16, 16)
+    assert parse_json(json.dumps({"a": '["\\[' * 40}).encode(), 4, MEMBERS) == {"a": '["\\[' * 40}
+    assert parse_json(b"[" * 16 + b"]" * 16, 16, MEMBERS)
+
+
+@pytest.mark.parametrize(
+    "make", [list, lambda n: dict.fromkeys(map(str, n)), lambda n: [{"a": [*n]}]]
+)
+def test_arrays_and_objects_have_a_largest_number_of_members(make):
+    for count in (MEMBERS - 1, MEMBERS):
+        value = make(range(count))
+        assert parse_json(json.dumps(value).encode(), 16, MEMBERS) == value
+    with pytest.raises(UnreadableRequestError) as caught:
+        parse_json(json.dumps(make(range(MEMBERS + 1))).encode(), 16, MEMBERS)
+    assert caught.value.code == "json_too_wide"
 
 
 @pytest.mark.parametrize(
@@ -84,18 +98,18 @@ def test_brackets_inside_strings_do_not_nest():
 )
 def test_half_a_surrogate_pair_is_named_by_its_place(body, pointer):
     with pytest.raises(InvalidInputError) as caught:
-        parse_json(body, 16)
+        parse_json(body, 16, MEMBERS)
     assert caught.value.code == "invalid_unicode"
     assert [error.pointer for error in caught.value.errors] == [pointer]
 
 
 def test_a_whole_surrogate_pair_is_a_character():
-    assert parse_json(b'"\\ud83d\\ude00"', 16) == "😀"
+    assert parse_json(b'"\\ud83d\\ude00"', 16, MEMBERS) == "😀"
 
 
 def test_the_byte_where_reading_stopped_is_named():
     with pytest.raises(UnreadableRequestError, match="byte 8"):
-        parse_json('["é", "b'.encode()[:8] + b"\x00", 16)
+        parse_json('["é", "b'.encode()[:8] + b"\x00", 16, MEMBERS)
 
 
 def test_pointer_parts_are_short_escaped_ascii():
