@@ -98,6 +98,8 @@ class AlignmentReply(ReplyModel):
     normalised: Literal["row_with_eos"] = "row_with_eos"
     """A row and its `eos.source_mass` add up to 1; rows are never normalised again."""
     offset_encoding: OffsetEncoding
+    link_threshold: float | None = None
+    """Weight from which on pairs are links beside the best ones; null: only these are."""
     segments: list[Matrix]
 
 

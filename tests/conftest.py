@@ -1,7 +1,7 @@
 """What several tests share: a corpus that we wrote and a tokenizer trained on it."""
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -14,6 +14,7 @@ from model.tokenizer import Tokenizer
 settings.register_profile("unhurried", deadline=None)
 settings.load_profile("unhurried")
 
+ROOT = Path(__file__).parents[1]
 DATA = Path(__file__).parent / "data"
 
 
@@ -52,3 +53,17 @@ def train(pairs: list[tuple[str, str]], *, normalization: str) -> Tokenizer:
         minloglevel=2,
     )
     return Tokenizer(buffer.getvalue())
+
+
+@pytest.fixture(scope="session")
+def shipped_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Where a service of the shipped model answers, for what the documents show of it."""
+    # Here, so that tests of the network alone do not load the service.
+    from app.main import create_app
+    from app.models import load_models
+    from app.settings import Settings
+    from tests.running_app import running
+
+    models = load_models(ROOT / "checkpoints" / "en-fr")
+    with running(create_app(Settings(data=tmp_path_factory.mktemp("shipped")), models)) as address:
+        yield address

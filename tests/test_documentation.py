@@ -8,7 +8,8 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
-FOLDERS = r"(?:app|model|training|tests|checkpoints|benchmarks|docs|deploy|scripts|\.ci)"
+PACKAGES = r"app|model|training|softalign"
+FOLDERS = rf"(?:{PACKAGES}|clients|examples|tests|checkpoints|benchmarks|docs|deploy|scripts|\.ci)"
 
 # `model/attention.py`, `tests/data/`, scripts/serve: a path of ours, in code or in a code block.
 NAMED_PATH = re.compile(rf"(?<![\w./-])({FOLDERS}/[\w./-]*\w/?)(?![\w*{{<…])")

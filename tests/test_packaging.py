@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("app", "model", "training")
+PACKAGES = ("app", "model", "softalign", "training")
 
 
 @pytest.fixture(scope="module")

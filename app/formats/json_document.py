@@ -39,6 +39,7 @@ def alignment_reply(aligned: AlignedText, asked: AlignmentRequest) -> AlignmentR
     return AlignmentReply(
         kind=aligned.kind,
         offset_encoding=asked.offset_encoding,
+        link_threshold=_link_threshold(aligned, asked.threshold),
         segments=[_matrix(one, asked, at_source, at_target) for one in aligned.segments],
     )
 
@@ -83,6 +84,13 @@ def _eos_mass(alignment: Alignment, decimals: int) -> EosMass:
         source_mass=_decimals(alignment.eos, decimals),
         target_row=None if row is None else _decimals(row, decimals),
     )
+
+
+def _link_threshold(aligned: AlignedText, asked: float | None) -> float | None:
+    """What is asked for, else what the model of these alignments was calibrated to."""
+    if asked is None and aligned.segments:
+        return aligned.segments[0].alignment.threshold
+    return asked
 
 
 def _links(

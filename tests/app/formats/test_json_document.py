@@ -22,7 +22,9 @@ def test_json_describes_itself():
         "pooling": "sum_source_mean_target",
         "normalised": "row_with_eos",
         "offset_encoding": "utf-32",
+        "link_threshold": None,
     }
+    assert reply(texts.SMALL, threshold=0.25).link_threshold == 0.25
 
 
 def test_dense_rows_and_their_end_add_up_to_one():
