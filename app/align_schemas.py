@@ -51,7 +51,8 @@ class AlignRequest(RequestModel):
             self.targets
         ):
             raise PydanticCustomError(
-                "pairs_differ", "`source` and `target` must be two strings or two lists as long."
+                "pairs_differ",
+                "`source` and `target` must be two strings, or two lists of the same length.",
             )
         return self
 

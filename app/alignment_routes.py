@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 
 from app.align_schemas import AlignReply, AlignRequest
+from app.answer_headers import server_timing
 from app.archive import not_found
 from app.errors import FieldError, InvalidInputError
 from app.form_query import AlignmentQuery, FormQuery, forms_content
@@ -70,9 +71,7 @@ async def align(
     gate: Gate = request.app.state.gate
     await gate.charge(caller, answer.tokens)
     response = form_response(answer.content, form, answer.model)
-    response.headers["Server-Timing"] = ", ".join(
-        f"{name};dur={value:.1f}" for name, value in answer.timings.items()
-    )
+    response.headers["Server-Timing"] = server_timing(answer.timings)
     return response
 
 

@@ -34,13 +34,18 @@ class Boundary:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        method = scope["method"]
+        if method == "HEAD":
+            # Whatever can be got can be asked for its head (RFC 9110, 9.3.2). The server, which
+            # keeps its own scope, leaves the body of the answer out.
+            scope = {**scope, "method": "GET"}
         reply = Reply(send, request_id(scope))
         # A connection that is kept would bring its next request to a service that is gone.
         reply.last_on_connection = self._lifecycle.draining
         scope.setdefault("state", {}).update(request_id=reply.request_id, facts={})
         with self._metrics.requests_in_progress.track_inprogress():
             await self._answer(scope, receive, reply)
-        record_request(scope, reply, self._metrics)
+        record_request({**scope, "method": method}, reply, self._metrics)
 
     async def _answer(self, scope: Scope, receive: Receive, reply: Reply) -> None:
         try:

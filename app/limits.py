@@ -63,7 +63,7 @@ def _text_problem(text: str, settings: Settings) -> tuple[str, str] | None:
             f"this one has {len(text)}. Send it in parts.",
         )
     if (position := text.find("\0")) >= 0:
-        return "control_character", f"The character U+0000 stands at {position}."
+        return "control_character", f"The character U+0000 stands at {position}; leave it out."
     if is_blank(text):
         return "empty_text", "The text has nothing to translate."
     return None

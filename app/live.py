@@ -60,7 +60,8 @@ class LiveTranslation(Generic[Answer]):
         self._encoding = asked.offset_encoding if asked else "utf-32"
         self._precision = asked.precision if asked else None
         self._is_head = asked is not None and asked.kind == "head"
-        self._model: LoadedModel | None = None
+        self.model: LoadedModel | None = None
+        """What translates; None until the texts are read."""
         self._sentences: list[_Sentence] = []
         self._newest: dict[int, SentenceStep] = {}
         self._is_begun = False
@@ -68,7 +69,7 @@ class LiveTranslation(Generic[Answer]):
 
     def begin(self, model: LoadedModel, sentences: Sequence[Sequence[SourceSentence]]) -> None:
         """The texts are read: these are their sentences, in the order of their numbers."""
-        self._model = model
+        self.model = model
         self._sentences = [
             _Sentence(translation, segment, source)
             for translation, of_text in enumerate(sentences)
@@ -108,7 +109,7 @@ class LiveTranslation(Generic[Answer]):
 
     def _news(self) -> list[Event]:
         """What the reader does not know yet."""
-        model = self._model
+        model = self.model
         if model is None:
             return []
         events = [] if self._is_begun else list(self._beginnings())

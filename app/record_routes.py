@@ -64,10 +64,11 @@ async def get_translation(id: RecordId, caller: CallerDep, records: RecordsDep) 
 
 
 @translations.delete("/{id}", status_code=204)
-async def delete_translation(id: RecordId, caller: CallerDep, records: RecordsDep) -> None:
+async def delete_translation(id: RecordId, caller: CallerDep, records: RecordsDep) -> Response:
     """Delete a stored translation."""
     if not await records.delete(caller.owner, id):
         raise not_found()
+    return Response(status_code=204)
 
 
 @translations.delete("")

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Request, Response
 
+from app.answer_headers import answer_headers
 from app.archive import Archive, ArchivedAnswer
 from app.description_schemas import (
     AlignmentKindReply,
@@ -86,21 +87,12 @@ async def translate(
     if wants_events(request.headers.get("accept")):
         live: LiveTranslation[ArchivedAnswer] = LiveTranslation(body)
         work = archive.translate(caller, body, idempotency_key, live)
-        return await stream_response(request, live.follow(work))
+        return await stream_response(request, live, work)
     answer = await archive.translate(caller, body, idempotency_key)
     request.state.facts.update(answer.facts)
-    timings = ", ".join(f"{name};dur={value:.1f}" for name, value in answer.timings.items())
-    response = Response(
-        answer.content,
-        media_type="application/json",
-        headers={"Server-Timing": timings, "X-Model": answer.model},
+    return Response(
+        answer.content, media_type="application/json", headers=answer_headers(request, answer)
     )
-    if answer.record_id is not None:
-        prefix = request.scope.get("root_path", "")
-        response.headers["Location"] = f"{prefix}/v1/translations/{answer.record_id}"
-    if answer.is_replayed:
-        response.headers["Idempotent-Replayed"] = "true"
-    return response
 
 
 @api.get("/models", tags=["models"])

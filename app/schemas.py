@@ -98,7 +98,9 @@ class DecodingRequest(RequestModel):
     def _n_best_fits_the_beam(self) -> "DecodingRequest":
         if self.n_best > self.beam_size:
             raise PydanticCustomError(
-                "n_best_above_beam", "`n_best` must not be larger than `beam_size`."
+                "n_best_above_beam",
+                "`n_best` must not be larger than `beam_size`, which is {beam_size}.",
+                {"beam_size": self.beam_size},
             )
         return self
 

@@ -2,29 +2,40 @@
 
 import json
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Coroutine
 from contextlib import aclosing
 
 from fastapi import Request
 
+from app.answer_headers import answer_headers
 from app.archive import ArchivedAnswer
 from app.errors import ServiceError, problem_document
 from app.event_stream import EventStream, frame
-from app.live import Event
+from app.live import Event, LiveTranslation
 from app.request_log import log_failure
 
 Items = AsyncGenerator[Event | ArchivedAnswer, None]
 
 
-async def stream_response(request: Request, items: Items) -> EventStream:
-    """The response that sends `items`; raises what stands against the request from the beginning.
+async def stream_response(
+    request: Request,
+    live: LiveTranslation[ArchivedAnswer],
+    work: Coroutine[None, None, ArchivedAnswer],
+) -> EventStream:
+    """The response that tells of `work`; raises what stands against the request from the beginning.
 
     Whatever comes up later is told by an `error` event, the last one: a stream that ends with
     neither `done` nor `error` was cut off.
     """
     began = time.monotonic()
+    items = live.follow(work)
     first = await anext(items)
-    return EventStream(_frames(request, first, items, began))
+    response = EventStream(_frames(request, first, items, began))
+    if isinstance(first, ArchivedAnswer):  # nothing was translated: it was there already
+        response.headers.update(answer_headers(request, first))
+    elif live.model is not None:
+        response.headers["X-Model"] = live.model.identity
+    return response
 
 
 async def _frames(

@@ -150,6 +150,77 @@ async def test_unknown_addresses_and_methods_are_problems(client):
     assert response.headers["allow"] == "POST"
 
 
+@pytest.mark.parametrize(
+    ("address", "allowed"),
+    [
+        ("/v1/translate", "POST"),
+        ("/v1/models", "GET, HEAD"),
+        ("/v1/translations", "DELETE, GET, HEAD"),
+        ("/v1/translations/abc", "DELETE, GET, HEAD"),
+        ("/page/page.js", "GET, HEAD"),
+    ],
+)
+async def test_every_method_of_an_address_is_allowed_by_name(client, address, allowed):
+    response = await client.patch(address)
+    assert check_problem(response)["code"] == "method_not_allowed"
+    assert response.headers["allow"] == allowed
+
+
+@pytest.mark.parametrize("address", ["/livez", "/readyz", "/v1/models", "/docs", "/v1/nothing"])
+async def test_what_can_be_got_can_be_asked_for_its_head(client, address):
+    got, head = await client.get(address), await client.head(address)
+    assert head.status_code == got.status_code
+    assert head.headers["content-length"] == got.headers["content-length"]
+    assert head.content == b""
+
+
+@pytest.mark.parametrize(
+    ("address", "pointer", "code"),
+    [
+        ("/v1/translations?limit=ten", "/limit", "int_parsing"),
+        ("/v1/translations?limit=0", "/limit", "greater_than_equal"),
+        ("/v1/translations?source_lang=!", "/source_lang", "string_pattern_mismatch"),
+        ("/v1/translations/abc/alignment?threshold=nan", "/threshold", "finite_number"),
+        ("/v1/translations/abc/alignment?level=word&level=line", "/level/1", "literal_error"),
+        ("/v1/translations/abc/alignment?form=x", "/form", "literal_error"),
+    ],
+)
+async def test_a_parameter_that_cannot_be_used_is_named(client, address, pointer, code):
+    problem = check_problem(await client.get(address))
+    assert [(error["pointer"], error["code"]) for error in problem["errors"]] == [(pointer, code)]
+    assert "cannot be used" not in problem["errors"][0]["message"]
+
+
+async def test_parameters_are_named_beside_a_body(client):
+    body = {"source": "a", "target": "b"}
+    problem = check_problem(await client.post("/v1/align?segment=1", json=body))
+    assert problem["errors"][0]["pointer"] == "/segment"
+    problem = await refused(client, {"text": "a"}, **{"Idempotency-Key": "two words"})
+    assert problem["errors"][0]["pointer"] == "/idempotency-key"
+
+
+@pytest.mark.parametrize(
+    ("fields", "meant"),
+    [
+        ({"txt": "a"}, "text"),
+        ({"decoding": {"beam": 2}}, "beam_size"),
+        ({"alignment": {"offset": "utf-8"}}, "offset_encoding"),
+        ({"zzz": 1}, None),
+        ({"x" * 100_000: 1}, None),
+    ],
+)
+async def test_an_unknown_name_is_told_the_nearest(client, fields, meant):
+    problem = await refused(client, {"text": "a"} | fields)
+    message = problem["errors"][0]["message"]
+    assert ("Did you mean" in message) == (meant is not None)
+    assert meant is None or f"`{meant}`" in message
+
+
+async def test_an_unknown_parameter_is_told_the_nearest(client):
+    problem = check_problem(await client.get("/v1/translations/abc/alignment?segments=1"))
+    assert problem["errors"][0]["message"].endswith("Did you mean `segment`?")
+
+
 async def test_a_bug_in_a_handler_is_a_problem_too(client, monkeypatch):
     monkeypatch.setattr(client.app.state.service, "translate", None)
     assert check_problem(await post(client, {"text": CANARY}))["code"] == "internal_error"

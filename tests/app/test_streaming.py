@@ -176,6 +176,10 @@ async def test_a_stored_answer_is_the_only_event_of_a_repeated_request(client):
     [(name, data)] = read_events(again.text)
     assert (name, data) == read_events(first.text)[-1]
     assert data["id"]
+    assert again.headers["Idempotent-Replayed"] == "true"
+    assert again.headers["Location"] == f"/v1/translations/{data['id']}"
+    assert first.headers["X-Model"] == again.headers["X-Model"]
+    assert first.headers["X-Model"].startswith("tiny@")
 
 
 async def test_leaving_frees_the_place(client):
