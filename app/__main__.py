@@ -1,4 +1,4 @@
-"""The service on the command line: `python -m app serve`, `translate`, `align`, `check`, `keys`."""
+"""The service on the command line: `python -m app serve`, `translate`, `align` and more."""
 
 import asyncio
 import json
@@ -12,9 +12,10 @@ from app.align_command import align
 from app.catalog import fast_network
 from app.exposure import ExposureError, check_exposure
 from app.key_commands import key_commands
+from app.main import create_app
 from app.models import LoadedModels, StartupError, load_model, load_models
 from app.server import Process, bind
-from app.settings import SettingsError
+from app.settings import Settings, SettingsError
 from app.storage.faults import StorageStartupError
 from app.terminal import CANNOT_START, CheckpointsOption, fail, settings_with
 from app.translate_command import translate
@@ -73,6 +74,13 @@ def check(
     except StartupError as error:
         fail(str(error), CANNOT_START)
     print(model.identity)
+
+
+@commands.command()
+def openapi() -> None:
+    """Print the OpenAPI document of the service, as `GET /openapi.json` gives it."""
+    document = create_app(Settings()).openapi()
+    print(json.dumps(document, indent=2, ensure_ascii=False))
 
 
 def _address(bound: socket.socket) -> str:

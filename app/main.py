@@ -116,7 +116,9 @@ def openapi_document(app: FastAPI) -> dict[str, Any]:
         )
         schemas = document["components"]["schemas"]
         for reply in UNROUTED_REPLIES:
-            schema = reply.model_json_schema(ref_template="#/components/schemas/{model}")
+            schema = reply.model_json_schema(
+                mode="serialization", ref_template="#/components/schemas/{model}"
+            )
             schemas.update(schema.pop("$defs", {}))
             schemas[reply.__name__] = schema
         document["components"]["securitySchemes"] = SECURITY_SCHEMES

@@ -39,10 +39,14 @@ class RequestModel(BaseModel):
 
 
 class ReplyModel(BaseModel):
-    """A part of a response body; only we build it."""
+    """A part of a response body; only we build it, and every field of it is always there."""
 
     model_config = ConfigDict(
-        frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True
+        frozen=True,
+        extra="forbid",
+        allow_inf_nan=False,
+        use_attribute_docstrings=True,
+        json_schema_serialization_defaults_required=True,
     )
 
 

@@ -7,7 +7,13 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
+DOCUMENTS = sorted(
+    [
+        ROOT / "README.md",
+        ROOT / "clients/typescript/README.md",
+        *(ROOT / "docs").glob("*.md"),
+    ]
+)
 PACKAGES = r"app|model|training|softalign"
 FOLDERS = rf"(?:{PACKAGES}|clients|examples|tests|checkpoints|benchmarks|docs|deploy|scripts|\.ci)"
 
