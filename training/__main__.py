@@ -26,7 +26,7 @@ from training.evaluation import evaluate as evaluate_checkpoint
 from training.evaluation_report import print_evaluation
 from training.gold import GoldError
 from training.head import train_head
-from training.interruption import INTERRUPTED, RunLockedError
+from training.interruption import INTERRUPTED, Interrupted, RunLockedError, stop_signals
 from training.prepare import prepare as prepare_corpus
 from training.resume import ResumeError
 from training.run import train as train_run
@@ -74,7 +74,8 @@ def commands() -> None:
 @cli.command()
 def prepare(config: ConfigFile) -> None:
     """Clean the corpus, train the tokenizer(s), and write token ids into the run folder."""
-    prepared = prepare_corpus(read_config(config), console)
+    with stop_signals() as stop, stop.abandoning():
+        prepared = prepare_corpus(read_config(config), console)
     console.print(f"{len(prepared.train):,} training pairs in {prepared.folder}")
 
 
@@ -207,6 +208,9 @@ def main() -> None:
     """Run the command line; bad input ends with one line and status 2, never a traceback."""
     try:
         cli()
+    except Interrupted as stopped:
+        console.print("Stopped; the same command begins this again.")
+        raise SystemExit(INTERRUPTED) from stopped
     except EXPECTED as error:
         console.print(f"[red]error:[/red] {escape(str(error))}", highlight=False, soft_wrap=True)
         raise SystemExit(STATUS.get(type(error), BAD_INPUT)) from error

@@ -1,13 +1,18 @@
-"""Two things that guard a run folder: a lock, and signals that end training between updates."""
+"""Two things that guard a run folder: a lock, and signals that end work where nothing is lost."""
 
 import os
 import signal
 import socket
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from fcntl import LOCK_EX, LOCK_NB, flock
 from pathlib import Path
 from types import FrameType
+from typing import TypeVar
+
+T = TypeVar("T")
 
 INTERRUPTED = 75
 """Exit status of work that a signal stopped after its state was saved (EX_TEMPFAIL)."""
@@ -17,23 +22,73 @@ class RunLockedError(Exception):
     """Another process trains in this run folder; says which."""
 
 
-@contextmanager
-def stop_signals() -> Iterator[Callable[[], bool]]:
-    """SIGTERM and SIGINT set a flag that the loop polls; a second one ends the process at once."""
-    received = False
+class Interrupted(Exception):  # noqa: N818 - nothing went wrong
+    """A signal came in the midst of work that can be abandoned."""
 
-    def receive(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 (signal's signature)
-        nonlocal received
-        if received:
+
+class StopSignals:
+    """Whether a signal has asked for an end; call it to know."""
+
+    def __init__(self) -> None:
+        self._received = False
+        self._abandoning = False
+
+    def __call__(self) -> bool:
+        return self._received
+
+    @contextmanager
+    def abandoning(self) -> Iterator[None]:
+        """Inside, a signal raises Interrupted wherever the program stands, one before at once.
+
+        For long work that leaves nothing half done: preparing a corpus, validating.
+        """
+        self._abandoning = True
+        try:
+            if self._received:
+                raise Interrupted
+            yield
+        finally:
+            self._abandoning = False
+
+    def receive(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 (signal's own)
+        """Take a signal; SystemExit if it is the second one."""
+        if self._received:
             raise SystemExit(128 + number)
-        received = True
+        self._received = True
+        if self._abandoning:
+            raise Interrupted
 
-    before = {number: signal.signal(number, receive) for number in (signal.SIGTERM, signal.SIGINT)}
+
+@contextmanager
+def stop_signals() -> Iterator[StopSignals]:
+    """SIGTERM and SIGINT set a flag that the loop polls; a second one ends the process at once."""
+    stop = StopSignals()
+    before = {
+        number: signal.signal(number, stop.receive) for number in (signal.SIGTERM, signal.SIGINT)
+    }
     try:
-        yield lambda: received
+        yield stop
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def in_background(work: Callable[[], T]) -> T:
+    """Do long work of a library in C++ in a thread of its own, and wait for it.
+
+    Python hears signals between its own instructions only, so the main thread must not be in that
+    work. Whatever a signal's handler raises comes out here; the thread is then abandoned.
+    """
+    outcome: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            outcome.set_result(work())
+        except BaseException as error:  # noqa: BLE001 - it is raised in the thread that waits
+            outcome.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    return outcome.result()
 
 
 @contextmanager

@@ -8,6 +8,7 @@ import json
 import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from training.config import EOS_ID, TrainingConfig
 from training.corpus import CorpusError, Pair, read_pairs
 from training.dataset import DatasetWriter, ParallelDataset
 from training.fingerprint import data_components, differences, fingerprint
+from training.interruption import in_background
 from training.tokenizer_training import train_tokenizer
 
 CHUNK = 2000
@@ -51,14 +53,16 @@ class Prepared:
         return list(islice(pairs, limit or None))
 
 
-def prepare(config: TrainingConfig, console: Console) -> Prepared:
+def prepare(
+    config: TrainingConfig, console: Console, components: dict[str, str] | None = None
+) -> Prepared:
     """Make `config.prepared_folder`, or open it if data and settings are the ones it came from.
 
-    Raises CorpusError, TokenizerTrainingError or OSError; a folder that was there before is then
-    as it was.
+    `components` are those of `data_components`, where they are known already. Raises CorpusError,
+    TokenizerTrainingError or OSError; a folder that was there before is then as it was.
     """
     folder = config.prepared_folder
-    components = data_components(config)
+    components = components or data_components(config)
     if (folder / "manifest.json").exists():
         prepared = load_prepared(config)
         changes = differences(prepared.components, components)
@@ -169,10 +173,14 @@ class _Builder:
         with self._console.status(f"Training tokenizer(s) on {pairs:,} pairs"):
             sides = {side: self._cleaned(side) for side in ("source", "target")}
             if config.joint:
-                model = train_tokenizer(chain(*sides.values()), config)
+                text = chain(*sides.values())
+                model = in_background(lambda: train_tokenizer(text, config))
                 models = dict.fromkeys(sides, model)
             else:
-                models = {side: train_tokenizer(text, config) for side, text in sides.items()}
+                models = {
+                    side: in_background(partial(train_tokenizer, text, config))
+                    for side, text in sides.items()
+                }
         for side, model in models.items():
             (self._folder / f"{side}.spm").write_bytes(model)
 

@@ -96,6 +96,7 @@ class Reporter:
             f"validation loss {validation.loss:.4f} · perplexity {validation.perplexity:.2f} · "
             f"BLEU {scores.bleu:.2f} · chrF {scores.chrf:.2f}"
             + (" · [green]best so far, checkpoint written[/green]" if best else "")
+            + ("" if math.isfinite(validation.loss) else " · [red]not finite, not kept[/red]")
         )
         self._console.print(f"  {scores.signature}", style="dim", highlight=False)
         self._alignment(position, validation)

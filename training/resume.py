@@ -8,6 +8,7 @@ import hashlib
 import io
 import os
 import re
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,11 @@ from typing import Any
 import torch
 
 from training.config import TrainingConfig
+from training.fingerprint import differences, fingerprint
 
 NAME = re.compile(r"step-(\d{8})-([0-9a-f]{16})\.pt")
-
+TEMPORARY = ".*.tmp"
+"""Names of files that are being written."""
 
 INDIFFERENT = (
     "threads",
@@ -42,7 +45,10 @@ class ResumeStore:
     keep: int = 2
 
     def save(self, step: int, state: dict[str, Any]) -> Path:
-        """Write the state of one step durably, then delete the oldest; OSError if it cannot."""
+        """Write the state of one step durably, then delete the oldest; OSError if it cannot.
+
+        What processes that were killed while they wrote have left is deleted too.
+        """
         buffer = io.BytesIO()
         torch.save(state, buffer)
         content = buffer.getbuffer()
@@ -52,12 +58,13 @@ class ResumeStore:
         try:
             write_durably(path, content)
         except OSError as error:
+            free = shutil.disk_usage(self.folder).free
             raise OSError(
                 error.errno,
                 f"resume state not written ({error.strerror}): it needs "
-                f"{len(content) / 1e6:.1f} MB in {self.folder}",
+                f"{len(content) / 1e6:.1f} MB in {self.folder}, {free / 1e6:.1f} MB are free",
             ) from error
-        for old in self.files()[self.keep :]:
+        for old in [*self.files()[self.keep :], *self.folder.glob(TEMPORARY)]:
             old.unlink()
         return path
 
@@ -109,6 +116,21 @@ def write_durably(path: Path, content: bytes | memoryview) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def check_resumable(
+    state: dict[str, Any], config: TrainingConfig, components: dict[str, str]
+) -> None:
+    """Raise ResumeError, with what differs, if `state` is of other settings or other data."""
+    changes = setting_changes(state["settings"], resumable_settings(config))
+    if state["data"] != fingerprint(components):
+        changes += differences(state["components"], components)
+    if changes:
+        raise ResumeError(
+            "the run folder holds a run with other settings or data:\n  "
+            + "\n  ".join(changes)
+            + f"\nrestore them, or give this run a folder of its own (run = {str(config.run)!r})"
+        )
 
 
 def resumable_settings(config: TrainingConfig) -> dict[str, Any]:

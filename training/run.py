@@ -1,25 +1,29 @@
 """One training run from its configuration to a checkpoint that the service loads."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from model.checkpoint import save_checkpoint
+from model.checkpoint import CheckpointError, save_checkpoint
 from model.tokenizer import Tokenizer
 from training.card import model_card
 from training.config import TrainingConfig
-from training.interruption import run_lock, stop_signals
+from training.fingerprint import data_components
+from training.interruption import Interrupted, StopSignals, run_lock, stop_signals
 from training.memory import keep_freed_memory
 from training.precision import place
 from training.prepare import Prepared, prepare
 from training.reporter import Reporter
-from training.resume import ResumeStore
-from training.trainer import Trainer
+from training.resume import ResumeStore, check_resumable
+from training.trainer import NonFiniteError, Trainer, TrainingError
 from training.validation import Validation, Validator
 
-SAVES_TRIED = 3
-"""Saves of the resume state that may fail one after the other before training gives up."""
+WRITES_TRIED = 3
+"""Writes of state or checkpoint that may fail one after the other before training gives up."""
+ROLLBACKS = 3
+"""Times that training goes back to the last saved state, each time with half the learning rate."""
 
 
 def train(config: TrainingConfig, console: Console) -> Path | None:
@@ -30,46 +34,86 @@ def train(config: TrainingConfig, console: Console) -> Path | None:
     RunLockedError, TrainingError or OSError.
     """
     keep_freed_memory()
-    with run_lock(config.run):
-        prepared = prepare(config, console)
-        return _Run(config, prepared, console).train()
+    with run_lock(config.run), stop_signals() as stop:
+        store = ResumeStore(config.run / "resume")
+        try:
+            with stop.abandoning():
+                state = _resume_state(store, console)
+                components = data_components(config)
+                if state is not None:
+                    check_resumable(state, config, components)
+                prepared = prepare(config, console, components)
+        except Interrupted:
+            console.print("Stopped before training began; the same command starts again.")
+            return None
+        return _Run(config, prepared, store, stop, console).train(state)
+
+
+def _resume_state(store: ResumeStore, console: Console) -> dict[str, Any] | None:
+    state, complaints = store.load()
+    for complaint in complaints:
+        console.print(f"[yellow]{complaint}; going back to the save before[/yellow]")
+    return state
 
 
 class _Run:
-    def __init__(self, config: TrainingConfig, prepared: Prepared, console: Console) -> None:
+    def __init__(
+        self,
+        config: TrainingConfig,
+        prepared: Prepared,
+        store: ResumeStore,
+        stop: StopSignals,
+        console: Console,
+    ) -> None:
         self._config = config
         self._prepared = prepared
+        self._store = store
+        self._stop = stop
         self._console = console
         self._placement = place(config.training.device, config.training.precision)
         self._trainer = Trainer(config, prepared, self._placement)
         self._validate = Validator(config, prepared, self._placement)
-        self._store = ResumeStore(config.run / "resume")
-        self._failed_saves = 0
+        self._failed_writes = 0
 
-    def train(self) -> Path | None:
-        self._resume()
-        trainer, position = self._trainer, self._trainer.position
-        with (
-            stop_signals() as stop_requested,
-            Reporter(self._console, self._config.run, trainer.total_steps) as reporter,
-        ):
-            for update in trainer.updates():
-                reporter.update(position, update)
-                if self._validation_is_due():
-                    self._measure(reporter)
-                    self._save()
-                elif position.step % self._config.training.save_every_steps == 0:
-                    self._save()
-                if stop_requested() and not trainer.finished:
-                    self._save()
-                    reporter.say(f"Stopped at step {position.step:,}; the same command goes on.")
-                    return None
-            if position.best_step == 0:
+    def train(self, state: dict[str, Any] | None) -> Path | None:
+        self._begin(state)
+        trainer = self._trainer
+        with Reporter(self._console, self._config.run, trainer.total_steps) as reporter:
+            if self._validation_is_missing():
                 self._measure(reporter)
                 self._save()
+            while not (trainer.finished or self._stop()):
+                try:
+                    self._update_until_stopped(reporter)
+                except NonFiniteError as error:
+                    self._roll_back(error)
+            if self._stop() and (self._validation_is_missing() or not trainer.finished):
+                reporter.say(
+                    f"Stopped at step {trainer.position.step:,}; the same command goes on."
+                )
+                return None
+        if self._validation_is_missing():
+            raise TrainingError("the last checkpoint was not written; the same command tries again")
+        if trainer.position.best_step == 0:
+            raise TrainingError("no validation had a finite loss, so there is no checkpoint")
         return self._config.checkpoint_folder
 
-    def _resume(self) -> None:
+    def _update_until_stopped(self, reporter: Reporter) -> None:
+        trainer, every = self._trainer, self._config.training.save_every_steps
+        for update in trainer.updates():
+            saved = False
+            reporter.update(trainer.position, update)
+            if self._validation_is_missing():
+                self._measure(reporter)
+                saved = self._save()
+            elif self._stop() or trainer.position.step % every == 0:
+                saved = self._save()
+            if self._stop():
+                if not (saved or self._save()):
+                    raise TrainingError("stopped, but the last updates could not be saved")
+                return
+
+    def _begin(self, state: dict[str, Any] | None) -> None:
         parameters = sum(p.numel() for p in self._trainer.model.parameters())
         self._console.print(
             f"{parameters / 1e6:.1f} million parameters on {self._placement.device}, products in "
@@ -77,37 +121,67 @@ class _Run:
         )
         if self._trainer.started_from is not None:
             self._console.print(f"Beginning with the weights of {self._trainer.started_from}")
-        state, complaints = self._store.load()
-        for complaint in complaints:
-            self._console.print(f"[yellow]{complaint}; going back to the save before[/yellow]")
-        if state is not None:
+        if state is None:
+            self._save()  # a disk that is full says so now; and there is something to go back to
+        else:
             self._trainer.restore(state)
             self._console.print(f"Going on from step {self._trainer.position.step:,}")
 
-    def _validation_is_due(self) -> bool:
+    def _roll_back(self, error: NonFiniteError) -> None:
+        """Go on from the last saved state with half the learning rate, or raise `error`."""
+        state, _ = self._store.load()
+        if state is None or self._trainer.position.rollbacks == ROLLBACKS:
+            raise error
+        self._trainer.roll_back(state)
+        self._console.print(
+            f"[red]{error}[/red]\nGoing back to step {self._trainer.position.step:,}, on with "
+            f"half the learning rate ({self._trainer.position.rollbacks} of {ROLLBACKS} times)"
+        )
+
+    def _validation_is_missing(self) -> bool:
+        """Whether the updates so far are to be validated and are not, a stopped one included."""
         every, position = self._config.training.validate_every_steps, self._trainer.position
-        if every is not None:
-            return position.step % every == 0 or self._trainer.finished
-        return position.batch == 0 or self._trainer.finished
+        if position.validated == position.step:
+            return False
+        due = position.step % every == 0 if every is not None else position.batch == 0
+        return due or self._trainer.finished
 
     def _measure(self, reporter: Reporter) -> None:
-        validation = self._validate(self._trainer.averaged_model)
-        best = self._trainer.record(validation.loss)
-        if best:
-            self._write_checkpoint(validation)
+        """Validate, unless a signal comes first; the best weights become the checkpoint."""
+        try:
+            with self._stop.abandoning():
+                validation = self._validate(self._trainer.averaged_model)
+        except Interrupted:
+            return
+        best = self._trainer.improves(validation.loss)
+        if best and not self._written(lambda: self._write_checkpoint(validation)):
+            return
+        self._trainer.record(validation.loss)
         reporter.validation(self._trainer.position, validation, best=best)
 
-    def _save(self) -> None:
+    def _save(self) -> bool:
+        """Save the state; False if it could not be.
+
+        Not in the midst of updates that are not finite: it would be nothing to go back to.
+        """
+        if self._trainer.position.skipped_in_a_row and not self._stop():
+            return True
+        step = self._trainer.position.step
+        return self._written(lambda: self._store.save(step, self._trainer.state()))
+
+    def _written(self, write: Callable[[], object]) -> bool:
+        """Whether a write succeeded; a disk that refuses is told and borne, but not for ever."""
         try:
-            self._store.save(self._trainer.position.step, self._trainer.state())
-            self._failed_saves = 0
-        except OSError as error:
-            self._failed_saves += 1
-            if self._failed_saves == SAVES_TRIED:
-                raise
-            self._console.print(
-                f"[red]{error.strerror}[/red]; training goes on, trying again later"
-            )
+            write()
+        except (OSError, CheckpointError) as error:
+            self._failed_writes += 1
+            message = error.strerror if isinstance(error, OSError) else str(error)
+            if self._failed_writes == WRITES_TRIED:
+                raise TrainingError(f"{message}; failed {WRITES_TRIED} times in a row") from error
+            self._console.print(f"[red]{message}[/red]; training goes on, trying again later")
+            return False
+        self._failed_writes = 0
+        return True
 
     def _write_checkpoint(self, validation: Validation) -> None:
         config, scores = self._config, validation.scores

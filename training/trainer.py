@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
@@ -17,16 +17,23 @@ from training.config import TrainingConfig
 from training.loss import label_smoothed_cross_entropy
 from training.precision import Placement
 from training.prepare import Prepared
-from training.resume import ResumeError, resumable_settings, setting_changes
+from training.resume import check_resumable, resumable_settings
 from training.schedule import learning_rate
 from training.starting_weights import start_from
 
-PATIENCE_WITH_NON_FINITE = 10
-"""Updates in a row that may be skipped for a loss or gradient that is not finite."""
+PATIENCE_WITH_NON_FINITE = 3
+"""Updates in a row that are skipped for a loss or gradient that is not finite before it is said."""
+
+RATE_AFTER_ROLLBACK = 0.5
+"""What the learning rate is multiplied with each time training has gone back."""
 
 
 class TrainingError(Exception):
     """Training that cannot go on; says at which step, on which pairs, and what to change."""
+
+
+class NonFiniteError(TrainingError):
+    """Loss or gradient not finite several times in a row: `Trainer.roll_back` may help."""
 
 
 @dataclass(slots=True)
@@ -45,8 +52,14 @@ class Position:
     """Step of that validation."""
     stale: int = 0
     """Validations since then."""
+    validated: int = 0
+    """Step of the last validation."""
     skipped: int = 0
     """Updates skipped because loss or gradient was not finite."""
+    skipped_in_a_row: int = 0
+    """Of these, the latest ones."""
+    rollbacks: int = 0
+    """How often training went back to an earlier state because of them."""
     clipped: int = 0
     """Updates whose gradient was scaled down."""
 
@@ -107,7 +120,6 @@ class Trainer:
         self.total_steps = self._settings.max_steps or (
             len(self.plan.epoch(0)) * (self._settings.max_epochs or 0)
         )
-        self._skipped_in_a_row = 0
 
     @property
     def averaged_model(self) -> Seq2Seq:
@@ -129,7 +141,7 @@ class Trainer:
     def updates(self) -> Iterator[Update]:
         """Train until finished, yielding after every update; `position` is then up to date.
 
-        Raises TrainingError when too many updates in a row were not finite.
+        Raises NonFiniteError when too many updates in a row were not finite.
         """
         while not self.finished:
             epoch = self.plan.epoch(self.position.epoch)
@@ -151,6 +163,7 @@ class Trainer:
         """One update from one batch; `position` does not move."""
         started = time.perf_counter()
         rate = learning_rate(self.position.step, self.total_steps, self._settings)
+        rate *= RATE_AFTER_ROLLBACK**self.position.rollbacks
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.model.train()
@@ -169,7 +182,7 @@ class Trainer:
         if math.isfinite(norm):
             self.optimizer.step()
             self.average.update_parameters(self.model)
-            self._skipped_in_a_row = 0
+            self.position.skipped_in_a_row = 0
         else:
             self._skip(batch)
         loss = float(sums.negative_log_likelihood) / tokens
@@ -192,18 +205,39 @@ class Trainer:
 
     def _skip(self, batch: TrainingBatch) -> None:
         self.position.skipped += 1
-        self._skipped_in_a_row += 1
-        if self._skipped_in_a_row >= PATIENCE_WITH_NON_FINITE:
-            raise TrainingError(
+        self.position.skipped_in_a_row += 1
+        if self.position.skipped_in_a_row >= PATIENCE_WITH_NON_FINITE:
+            raise NonFiniteError(
                 f"step {self.position.step}: loss or gradient not finite for "
-                f"{self._skipped_in_a_row} updates in a row, last on training pairs "
+                f"{self.position.skipped_in_a_row} updates in a row, last on training pairs "
                 f"{list(batch.indices[:8])}…; lower training.learning_rate "
                 f"({self._settings.learning_rate}) or clip_norm ({self._settings.clip_norm})"
             )
 
+    def roll_back(self, state: dict[str, Any]) -> None:
+        """Go back to an earlier `state` of this run, and on from there with half the learning rate.
+
+        What was counted and what was best stay as they are.
+        """
+        now = self.position
+        self.restore(state)
+        self.position = replace(
+            self.position,
+            best_loss=now.best_loss,
+            best_step=now.best_step,
+            skipped=now.skipped,
+            skipped_in_a_row=0,
+            rollbacks=now.rollbacks + 1,
+        )
+
+    def improves(self, loss: float) -> bool:
+        """Whether a validation is the best so far. A NaN loss never is."""
+        return loss < self.position.best_loss
+
     def record(self, loss: float) -> bool:
-        """Note a validation; True if it is the best so far. A NaN loss never is."""
-        if loss < self.position.best_loss:
+        """Note a validation; True if it is the best so far."""
+        self.position.validated = self.position.step
+        if self.improves(loss):
             self.position.best_loss = loss
             self.position.best_step = self.position.step
             self.position.stale = 0
@@ -223,20 +257,13 @@ class Trainer:
             "position": asdict(self.position),
             "random": random,
             "data": self._prepared.fingerprint,
+            "components": self._prepared.components,
             "settings": resumable_settings(self.config),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from `state`; ResumeError, with what differs, if it is of another run."""
-        changes = setting_changes(state["settings"], resumable_settings(self.config))
-        if state["data"] != self._prepared.fingerprint:
-            changes.append("the prepared corpus is another one")
-        if changes:
-            raise ResumeError(
-                "the run folder holds a run with other settings:\n  "
-                + "\n  ".join(changes)
-                + f"\nrestore them, or give this run a folder of its own ([run] {self.config.run})"
-            )
+        check_resumable(state, self.config, self._prepared.components)
         self.model.load_state_dict(state["model"])
         self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])

@@ -64,7 +64,8 @@ def compare(
     """
     keep_freed_memory()
     with run_lock(config.run), stop_signals() as stop_requested:
-        prepared = prepare(config, console)
+        with stop_requested.abandoning():
+            prepared = prepare(config, console)
         folder = config.run / "comparison"
         chosen = variants(config, variations)
         throughputs = _throughputs(chosen, prepared, folder, console)

@@ -1,0 +1,74 @@
+"""Commands that a signal meets in a phase of our choosing; they run in processes of their own."""
+
+import os
+import random
+import signal
+import threading
+import time
+
+import training.prepare
+import training.resume
+import training.run
+import training.validation
+from tests.training.faults.processes import command
+from training.config import TokenizerConfig
+from training.tokenizer_training import train_tokenizer
+
+FOR_EVER = 60
+
+
+def stop_and_dawdle(*_arguments, **_options):
+    """Stands in for work that takes long: the signal comes, and it goes on for a minute."""
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(FOR_EVER)
+
+
+def train_tokenizer_for_long(*_):
+    """Sentencepiece itself, in C++, on a text that keeps it busy, with a signal in the midst."""
+    words = random.Random(3)
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    text = [
+        " ".join("".join(words.choices(letters, k=words.randint(2, 9))) for _ in range(12))
+        for _ in range(30_000)
+    ]
+    threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGTERM)).start()
+    return train_tokenizer(text, TokenizerConfig())
+
+
+def train_interrupted(phase, config, output):
+    """`python -m training train`, with the signal in one phase of it."""
+
+    def at_third_update(learn):
+        def learn_and_signal(trainer, batch):
+            if trainer.position.step == 2:
+                os.kill(os.getpid(), signal.SIGTERM)
+            return learn(trainer, batch)
+
+        return learn_and_signal
+
+    def while_saving_step_five(write):
+        def write_and_signal(path, content):
+            if path.name.startswith("step-00000005"):
+                training.resume.write_durably = write
+                os.kill(os.getpid(), signal.SIGTERM)
+            write(path, content)
+
+        return write_and_signal
+
+    match phase:
+        case "preparing":
+            training.prepare.clean = stop_and_dawdle
+        case "training the tokenizer":
+            training.prepare.train_tokenizer = train_tokenizer_for_long
+        case "training":
+            training.run.Trainer.learn = at_third_update(training.run.Trainer.learn)
+        case "validating":
+            training.validation.translate = stop_and_dawdle
+        case "saving":
+            training.resume.write_durably = while_saving_step_five(training.resume.write_durably)
+    command(["train", config], output)
+
+
+def prepare_interrupted(config, output):
+    training.prepare.clean = stop_and_dawdle
+    command(["prepare", config], output)

@@ -1,0 +1,75 @@
+"""SIGTERM ends training within twenty seconds whatever it is doing, and nothing is lost."""
+
+import signal
+
+import pytest
+
+from tests.training.faults.interrupted import prepare_interrupted, train_interrupted
+from tests.training.faults.processes import command, end, start
+from tests.training.faults.tiny_run import state_digest, write_run
+from training.interruption import Interrupted, StopSignals, in_background
+
+TRAINING = "max_steps = 12\nsave_every_steps = 5\nvalidate_every_steps = 6"
+WITHIN_SECONDS = 20
+"""torchrun, Docker and Kubernetes kill what has not ended after 30."""
+
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory):
+    """The digest of a run that no signal met."""
+    config = write_run(tmp_path_factory.mktemp("unbroken") / "a", TRAINING)
+    assert end(start(command, ["train", config], config.with_name("output.txt"))) == 0
+    return state_digest(config)
+
+
+@pytest.mark.parametrize(
+    ("phase", "said"),
+    [
+        ("preparing", "Stopped before training began"),
+        ("training the tokenizer", "Stopped before training began"),
+        ("training", "Stopped at step 3;"),
+        ("validating", "Stopped at step 6;"),
+        ("saving", "Stopped at step 5;"),
+    ],
+)
+def test_the_same_command_goes_on_after_a_signal(tmp_path, unbroken, phase, said):
+    config, output = write_run(tmp_path / "a", TRAINING), tmp_path / "output.txt"
+    assert end(start(train_interrupted, phase, config, output), WITHIN_SECONDS) == 75
+    assert said in output.read_text(encoding="utf-8")
+    assert end(start(command, ["train", config], output)) == 0
+    assert state_digest(config) == unbroken
+
+
+def test_a_signal_ends_prepare_and_leaves_nothing_half_done(tmp_path):
+    config = write_run(tmp_path / "a", TRAINING)
+    process = start(prepare_interrupted, config, tmp_path / "output.txt")
+    assert end(process, WITHIN_SECONDS) == 75
+    assert not (config.parent / "run" / "prepared").exists()
+    assert end(start(command, ["prepare", config], tmp_path / "output.txt")) == 0
+
+
+def test_a_second_signal_ends_the_process_at_once():
+    stop = StopSignals()
+    stop.receive(signal.SIGTERM, None)
+    assert stop()
+    with pytest.raises(SystemExit) as ended:
+        stop.receive(signal.SIGTERM, None)
+    assert ended.value.code == 128 + signal.SIGTERM
+
+
+def test_only_work_that_can_be_abandoned_is():
+    stop = StopSignals()
+    with stop.abandoning():
+        pass
+    stop.receive(signal.SIGINT, None)
+    with pytest.raises(Interrupted), stop.abandoning():
+        raise AssertionError("not to be begun after a signal")
+
+
+def test_what_goes_wrong_in_the_background_is_raised_in_front():
+    def fail():
+        raise KeyError("lost")
+
+    assert in_background(lambda: 3) == 3
+    with pytest.raises(KeyError, match="lost"):
+        in_background(fail)
