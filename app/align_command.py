@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Iterable, Iterator
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, BinaryIO
 
 import typer
 from pydantic import ValidationError
@@ -17,16 +17,17 @@ from app.align_schemas import AlignRequest
 from app.errors import InvalidInputError, ServiceError
 from app.formats.aligned import FormatOptions, Theme
 from app.formats.table import FORMATS, Format, choose_format, write
-from app.problems import field_error
 from app.schemas import AlignmentRequest, Level
 from app.service import Service
 from app.terminal import (
     HEAT_MAP,
     WRONG_INPUT,
     CheckpointsOption,
+    check_encoding,
     fail,
     readable,
     start,
+    what_is_wrong,
 )
 from model.alignment import AlignmentKind
 
@@ -76,6 +77,8 @@ def align(
     logging.basicConfig(level=logging.ERROR)
     if (source is None) != (target is None):
         fail("give a text and its translation, or neither", WRONG_INPUT)
+    for text in (source, target):
+        check_encoding(text or "")
     asked = format or (output.suffix.removeprefix(".") if output else "") or HEAT_MAP
     if source is None and asked not in FORMS_OF_MANY:
         fail(f"several pairs are written as {', '.join(FORMS_OF_MANY)}", WRONG_INPUT)
@@ -100,7 +103,7 @@ def align(
         with written:
             asyncio.run(_align_all(Service(settings, models), pairs, written))
     except ValidationError as error:
-        fail(field_error(error.errors()[0], {}).message, WRONG_INPUT)
+        fail(what_is_wrong(error), WRONG_INPUT)
     except ServiceError as error:
         fail(error.detail, WRONG_INPUT)
     except OSError as error:
@@ -116,20 +119,24 @@ class _Written:
         self._asked = asked
         self._form = form
         self._options = replace(options, width=Console().width)
-        self._to_terminal = output is None
-        self._file = sys.stdout.buffer if output is None else output.open("wb")
+        self._output = output
+        self._file: BinaryIO | None = None
 
     def __enter__(self) -> "_Written":
         return self
 
-    def __exit__(self, *_: object) -> None:
-        if self._to_terminal:
-            self._file.flush()
-        else:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self.put(b"")  # no pairs make an empty file
+        if self._file is not None and self._output is not None:
             self._file.close()
 
     def put(self, content: bytes) -> None:
+        """Write; a file that was there stays as it is until there is something to write."""
+        if self._file is None:
+            self._file = sys.stdout.buffer if self._output is None else self._output.open("wb")
         self._file.write(content)
+        self._file.flush()
 
     async def content(self, service: Service, request: AlignRequest) -> bytes:
         if self._asked == JSON:
@@ -137,7 +144,7 @@ class _Written:
             return answer.content + b"\n"
         aligned = await service.align_pair(request)
         if self._form is None:
-            return readable(aligned, HEAT_MAP, to_terminal=self._to_terminal)
+            return readable(aligned, HEAT_MAP, to_terminal=self._output is None)
         return write(aligned, self._form, self._options, service.settings.max_matrix_cells)
 
 
@@ -179,8 +186,7 @@ def _read_lines(
         try:
             yield place, _request({**fields, **pair})
         except ValidationError as error:
-            message = field_error(error.errors()[0], {}).message
-            raise InvalidInputError("validation_failed", place + message) from error
+            raise InvalidInputError("validation_failed", place + what_is_wrong(error)) from error
 
 
 def _request(fields: dict[str, object]) -> AlignRequest:

@@ -6,11 +6,14 @@ from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
+from pydantic import ValidationError
 from rich.console import Console
 
+from app.errors import InvalidInputError
 from app.formats.aligned import AlignedText
 from app.formats.text_blocks import heat_map, legend
 from app.models import LoadedModels, StartupError, load_models
+from app.problems import field_error
 from app.settings import Settings, SettingsError, load_settings
 
 CANNOT_START = 1
@@ -43,6 +46,30 @@ def settings_with(checkpoints: Path | None) -> Settings:
         if checkpoints is None
         else settings.model_copy(update={"checkpoints": checkpoints})
     )
+
+
+def text_or_input(text: str | None) -> str:
+    """The text of the command line, or else standard input; one that is not UTF-8 ends here."""
+    if text is None:
+        try:
+            return sys.stdin.buffer.read().decode()
+        except UnicodeDecodeError as error:
+            fail(f"standard input is not UTF-8 from byte {error.start} on", WRONG_INPUT)
+    check_encoding(text)
+    return text
+
+
+def check_encoding(text: str) -> None:
+    """End where bytes of the command line were not UTF-8: Python gives these as surrogates."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        fail(f"the text is not UTF-8 from character {error.start} on", WRONG_INPUT)
+
+
+def what_is_wrong(error: ValidationError) -> str:
+    """The first thing that cannot be used, and where it stands."""
+    return InvalidInputError.of([field_error(error.errors()[0], {})]).detail
 
 
 def readable(aligned: AlignedText, asked: str, *, to_terminal: bool) -> bytes:

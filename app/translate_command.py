@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -15,7 +14,6 @@ from app.bulk_command import translate_file
 from app.errors import ServiceError
 from app.formats.aligned import AlignedText, FormatOptions, Theme
 from app.formats.table import FORMATS, choose_format, write
-from app.problems import field_error
 from app.schemas import AlignmentRequest, DecodingRequest, Level, TranslateRequest
 from app.service import Service
 from app.terminal import (
@@ -26,6 +24,8 @@ from app.terminal import (
     put_out,
     readable,
     start,
+    text_or_input,
+    what_is_wrong,
 )
 from model.alignment import AlignmentKind
 from model.hypothesis import SearchOptions
@@ -105,7 +105,7 @@ def translate(
         form = None if asked in TRANSLATION_FORMS else choose_format(asked, None)
         alignment = AlignmentRequest(kind=kind, level=level, threshold=threshold)
         fields: dict[str, object] = {
-            "text": sys.stdin.read() if text is None else text,
+            "text": text_or_input(text),
             "source_lang": source,
             "target_lang": to,
             "model": model,
@@ -127,7 +127,7 @@ def translate(
                 else write(aligned, form, options, settings.max_matrix_cells)
             )
     except ValidationError as error:
-        fail(field_error(error.errors()[0], {}).message, WRONG_INPUT)
+        fail(what_is_wrong(error), WRONG_INPUT)
     except ServiceError as error:
         fail(error.detail, WRONG_INPUT)
     put_out(written, output, is_binary=form is not None and form.is_binary)

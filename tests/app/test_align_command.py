@@ -44,6 +44,17 @@ def test_a_heat_map_stands_below_the_target(run):
     assert "weight:" in shown.stdout
 
 
+def test_bad_input_leaves_a_file_as_it_was(run, tmp_path):
+    file = tmp_path / "alignment.csv"
+    file.write_text("precious")
+    assert_refused(run("Yes.", " ", "--output", str(file)), "nothing to translate")
+    assert_refused(run("Yes.", "Oui\udce9", "--output", str(file)), "not UTF-8")
+    assert file.read_text() == "precious"
+    links = tmp_path / "links.pharaoh"
+    assert run("--output", str(links), input="").exit_code == 0
+    assert links.read_bytes() == b""
+
+
 def test_json_is_the_answer_of_the_api(run):
     result = run("Yes.", "Oui.", "--format", "json")
     assert AlignReply.model_validate(json.loads(result.stdout)).model.name == "tiny"

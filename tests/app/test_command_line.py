@@ -35,6 +35,22 @@ def test_the_text_is_read_from_standard_input(run):
     assert read.stdout == given.stdout
 
 
+@pytest.mark.parametrize("given", [{"input": b"Caf\xe9."}, {"text": "Caf\udce9."}])
+def test_a_text_that_is_not_utf8_is_told_in_one_line(run, given):
+    arguments = [given["text"]] if "text" in given else []
+    result = run(*arguments, input=given.get("input"))
+    assert result.exit_code == WRONG_INPUT
+    assert result.stderr.splitlines() == [result.stderr.strip()]
+    assert "not UTF-8" in result.stderr
+    assert " 3 " in result.stderr
+
+
+def test_an_option_that_cannot_be_used_is_named(run):
+    result = run("Yes.", "--threshold", "5")
+    assert result.exit_code == WRONG_INPUT
+    assert "/threshold" in result.stderr
+
+
 def test_json_is_the_answer_of_the_api(run):
     result = run("Yes.", "--format", "json")
     assert TranslateReply.model_validate(json.loads(result.stdout)).model.name == "tiny"
