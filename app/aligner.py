@@ -10,12 +10,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from app.admission import Load, Reservation
+from app.composition import SentenceTranslation, TextTranslation
 from app.errors import FieldError, InvalidInputError
 from app.models import LoadedModel
 from app.segments import SourceSentence, read_sentences
 from app.settings import Settings
 from app.supervisor import Supervisor
-from app.translator import SentenceTranslation, TextTranslation, Translations
+from app.translator import Translations
 from model.hypothesis import Hypothesis, SearchOptions
 from model.search_events import SearchRequest
 from model.tokenizer import Decoded, Tokenizer

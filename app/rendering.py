@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 
 from app.align_schemas import AlignReply, AlignRequest, PairReply
+from app.composition import SentenceTranslation, TextTranslation
 from app.errors import MatrixTooLargeError
 from app.formats.aligned import AlignedSegment, AlignedText
 from app.formats.json_document import LOG_PROB_DECIMALS, alignment_reply
@@ -24,7 +25,7 @@ from app.reply_schemas import (
     Usage,
 )
 from app.schemas import AlignmentRequest, FinishReason, Level, TranslateRequest
-from app.translator import SentenceTranslation, TextTranslation, Translations
+from app.translator import Translations
 from model.alignment import AlignmentKind
 from model.offsets import offset_converter
 

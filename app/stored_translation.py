@@ -12,10 +12,11 @@ import torch
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
+from app.composition import SentenceTranslation, TextTranslation
 from app.segments import SourceSentence
 from app.storage.matrices import Matrix
 from app.storage.record import Record
-from app.translator import SentenceTranslation, TextTranslation, Translations
+from app.translator import Translations
 from model.hypothesis import Hypothesis
 from model.tokenizer import Decoded, Encoded, Span
 

@@ -1,110 +1,28 @@
-"""From texts to translations: sentences in, hypotheses out, and everything put back in its place.
+"""From texts to translations: read into sentences, decoded side by side, and put together again.
 
-The sentence is what the network translates, the text is what the caller asked for. What stands
-between the sentences of a text comes back exactly, and every span indexes the caller's own text and
-the returned translation, in code points.
+The sentence is what the network translates, the text is what the caller asked for.
 """
 
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Protocol
 
 from app.admission import Load, Reservation
+from app.composition import TextTranslation, compose_best
 from app.engine import SentenceStep
 from app.errors import FieldError, InvalidInputError
 from app.models import LoadedModel
-from app.segments import SourceSentence, group_words, read_sentences
+from app.segments import SourceSentence, read_sentences
 from app.settings import Settings
 from app.supervisor import Supervisor
-from model.alignment import Alignment, AlignmentKind, Level, piece_alignment, word_alignment
 from model.hypothesis import Hypothesis, SearchOptions
 from model.search_events import SearchRequest
-from model.tokenizer import Decoded, Tokenizer
-from model.words import Token, tokens_at
 
-
-@dataclass(frozen=True, slots=True)
-class SentenceTranslation:
-    """One sentence with one of its hypotheses, placed in the text and in its translation."""
-
-    source: SourceSentence
-    hypothesis: Hypothesis
-    decoded: Decoded
-    """The text of the hypothesis; its spans, one for each piece, index that text."""
-    target_start: int
-
-    @property
-    def target_end(self) -> int:
-        """Where it ends in the translation."""
-        return self.target_start + len(self.decoded.text)
-
-    @property
-    def target_ids(self) -> tuple[int, ...]:
-        """The pieces of the hypothesis, without its end."""
-        return self.hypothesis.tokens[: len(self.decoded.spans)]
-
-    @property
-    def target_pieces(self) -> tuple[Token, ...]:
-        """The pieces as parts of the sentence's own translation."""
-        return tokens_at(self.decoded.text, self.decoded.spans)
-
-    def alignment(
-        self, level: Level, kind: AlignmentKind, threshold: float | None = None
-    ) -> Alignment:
-        """Its alignment, in coordinates of the whole text and the whole translation.
-
-        `threshold` is where the links of this kind begin, unless a request says otherwise.
-        """
-        hypothesis = self.hypothesis
-        weights = hypothesis.weights if kind == "attention" else hypothesis.head_weights
-        assert weights is not None
-        pieces = piece_alignment(weights, self.source.pieces, self.target_pieces, kind, threshold)
-        if level == "piece":
-            aligned = pieces
-        else:
-            target_words = group_words(self.decoded.text, self.decoded.spans)
-            aligned = word_alignment(pieces, self.source.words, target_words)
-        return aligned.placed(self.source.start, self.target_start)
-
-    def log_probs(self, level: Level) -> list[float]:
-        """Log-probability of each target token of `level`: of a word, the sum of its pieces'."""
-        of_pieces = self.hypothesis.token_log_probs
-        if level == "piece":
-            return list(of_pieces[: len(self.decoded.spans)])
-        groups = group_words(self.decoded.text, self.decoded.spans)
-        return [sum(of_pieces[piece] for piece in group.pieces) for group in groups]
-
-
-@dataclass(frozen=True, slots=True)
-class TextTranslation:
-    """One translation of a text."""
-
-    source: str
-    text: str
-    sentences: tuple[SentenceTranslation, ...]
-    head_threshold: float | None = None
-    """Where the links of the alignment head begin; None where it was not asked."""
-
-    def threshold(self, kind: AlignmentKind) -> float | None:
-        """Where links of this kind begin, unless a request says otherwise."""
-        return self.head_threshold if kind == "head" else None
-
-    @property
-    def score(self) -> float:
-        """Sum of what the search ranked each sentence by."""
-        return sum(sentence.hypothesis.score for sentence in self.sentences)
-
-    @property
-    def log_prob(self) -> float:
-        """Log-probability of all its pieces."""
-        return sum(sentence.hypothesis.log_prob for sentence in self.sentences)
-
-    @property
-    def finished(self) -> bool:
-        """False if a sentence was cut off at its longest length."""
-        return all(sentence.hypothesis.finished for sentence in self.sentences)
+MOST_COMPOSED_AT_ONCE = 16
+"""Sentences of a request that are put together on the event loop; a thread would cost more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +85,14 @@ class Translator:
         sentences = {at: [] if at in problems else sentences[at] for at in texts}
         read = time.monotonic()
         requests = [
-            self._search_request(model, sentence, options, stream=watch is not None, head=head)
+            search_request(
+                model,
+                sentence,
+                options,
+                self._settings.max_output_tokens,
+                stream=watch is not None,
+                head=head,
+            )
             for of_text in sentences.values()
             for sentence in of_text
         ]
@@ -185,17 +110,10 @@ class Translator:
         found = iter(await submitted)
         decoded = time.monotonic()
         hypotheses = [[next(found) for _ in of_text] for of_text in sentences.values()]
-        tokenizer = model.checkpoint.target_tokenizer
-        placed = [
-            [
-                replace(translation, head_threshold=model.threshold("head") if head else None)
-                for translation in compose_best(
-                    texts[at], of_text, of_text_hypotheses, tokenizer, options.n_best
-                )
-                if at not in problems
-            ]
-            for (at, of_text), of_text_hypotheses in zip(sentences.items(), hypotheses, strict=True)
-        ]
+        compose = partial(self._compose, model, texts, sentences, hypotheses, options, head=head)
+        is_long = len(requests) > MOST_COMPOSED_AT_ONCE
+        composed = await asyncio.to_thread(compose) if is_long else compose()
+        placed = [[] if at in problems else best for at, best in zip(texts, composed, strict=True)]
         return Translations(
             placed,
             source_tokens=sum(len(request.source) for request in requests),
@@ -212,6 +130,29 @@ class Translator:
             },
             problems=problems,
         )
+
+    def _compose(
+        self,
+        model: LoadedModel,
+        texts: Mapping[str, str],
+        sentences: Mapping[str, Sequence[SourceSentence]],
+        hypotheses: Sequence[Sequence[Sequence[Hypothesis]]],
+        options: SearchOptions,
+        *,
+        head: bool,
+    ) -> list[list[TextTranslation]]:
+        """The n-best translations of each text."""
+        tokenizer = model.checkpoint.target_tokenizer
+        threshold = model.threshold("head") if head else None
+        return [
+            [
+                replace(translation, head_threshold=threshold)
+                for translation in compose_best(
+                    texts[at], sentences[at], of_text, tokenizer, options.n_best
+                )
+            ]
+            for at, of_text in zip(texts, hypotheses, strict=True)
+        ]
 
     def _read(
         self, model: LoadedModel, texts: Mapping[str, str]
@@ -251,65 +192,17 @@ class Translator:
             raise InvalidInputError.of([FieldError("/text", "text_too_long", message)])
         return errors
 
-    def _search_request(
-        self,
-        model: LoadedModel,
-        sentence: SourceSentence,
-        options: SearchOptions,
-        *,
-        stream: bool,
-        head: bool,
-    ) -> SearchRequest:
-        source = (*sentence.encoded.ids, model.checkpoint.source_tokenizer.eos_id)
-        longest = min(options.longest_target(len(source)), self._settings.max_output_tokens)
-        limited = replace(options, max_length=longest)
-        return SearchRequest(source, limited, stream=stream, head=head)
 
-
-def compose_best(
-    text: str,
-    sentences: Sequence[SourceSentence],
-    hypotheses: Sequence[Sequence[Hypothesis]],
-    tokenizer: Tokenizer,
-    n_best: int,
-) -> list[TextTranslation]:
-    """The `n_best` best translations of a text from the n-best lists of its sentences.
-
-    A text's score is the sum of its sentences', so the best combinations of a text and one more
-    sentence are among the best combinations of the text. Cut-off hypotheses stand last, as in the
-    search.
-    """
-    beam: list[tuple[Hypothesis, ...]] = [()]
-    for of_sentence in hypotheses:
-        extended = [(*chosen, hypothesis) for chosen in beam for hypothesis in of_sentence]
-        beam = sorted(extended, key=_rank)[:n_best]
-    return [compose(text, sentences, chosen, tokenizer) for chosen in beam]
-
-
-def _rank(chosen: Sequence[Hypothesis]) -> tuple[int, float]:
-    return (
-        sum(not hypothesis.finished for hypothesis in chosen),
-        -sum(hypothesis.score for hypothesis in chosen),
-    )
-
-
-def compose(
-    text: str,
-    sentences: Sequence[SourceSentence],
-    hypotheses: Sequence[Hypothesis],
-    tokenizer: Tokenizer,
-) -> TextTranslation:
-    """Put one hypothesis for each sentence in its place; between them the text stays as it is."""
-    parts: list[str] = []
-    placed: list[SentenceTranslation] = []
-    copied = length = 0
-    for sentence, hypothesis in zip(sentences, hypotheses, strict=True):
-        ids = hypothesis.tokens[:-1] if hypothesis.finished else hypothesis.tokens
-        decoded = tokenizer.decode_with_spans(ids)
-        gap = text[copied : sentence.start]
-        placed.append(SentenceTranslation(sentence, hypothesis, decoded, length + len(gap)))
-        parts += [gap, decoded.text]
-        length += len(gap) + len(decoded.text)
-        copied = sentence.end
-    parts.append(text[copied:])
-    return TextTranslation(text, "".join(parts), tuple(placed))
+def search_request(
+    model: LoadedModel,
+    sentence: SourceSentence,
+    options: SearchOptions,
+    most: int,
+    *,
+    stream: bool = False,
+    head: bool = False,
+) -> SearchRequest:
+    """What the search is asked of a sentence whose target may have `most` pieces."""
+    source = (*sentence.encoded.ids, model.checkpoint.source_tokenizer.eos_id)
+    limited = replace(options, max_length=min(options.longest_target(len(source)), most))
+    return SearchRequest(source, limited, stream=stream, head=head)

@@ -4,11 +4,11 @@ import json
 from collections.abc import Callable, Mapping
 
 from app.bulk.translation import TranslatedLine
+from app.composition import TextTranslation
 from app.formats.json_document import LOG_PROB_DECIMALS, alignment_reply
 from app.models import LoadedModel
 from app.rendering import aligned_text
 from app.schemas import AlignmentRequest
-from app.translator import TextTranslation
 from model.pharaoh import to_pharaoh
 
 LineWriter = Callable[[TranslatedLine, LoadedModel, AlignmentRequest], str]

@@ -5,15 +5,16 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from app.bulk.lines import Line, Problem
+from app.composition import TextTranslation, compose
 from app.models import LoadedModel
 from app.segments import SourceSentence, read_sentences
 from app.settings import Settings
 from app.supervisor import Network
-from app.translator import TextTranslation, compose
+from app.translator import search_request
 from model.alignment import AlignmentKind
 from model.hypothesis import Hypothesis, SearchOptions
 from model.search import BeamSearch
-from model.search_events import Finished, SearchRequest
+from model.search_events import Finished
 
 JOINING_SHARE = 4
 """New sentences join when this part (1/4) of the table is free: encoding them is one batch."""
@@ -90,7 +91,16 @@ class LineTranslator:
         while waiting or len(table):
             while waiting and len(table) <= most - joining:
                 group = [waiting.popleft() for _ in range(min(joining, len(waiting)))]
-                requests = [self._request(draft.sentences[index]) for draft, index in group]
+                requests = [
+                    search_request(
+                        self.model,
+                        draft.sentences[index],
+                        self._options,
+                        self._settings.max_output_tokens,
+                        head=self._head,
+                    )
+                    for draft, index in group
+                ]
                 places.update(zip(table.admit(requests), group, strict=True))
             for event in table.step():
                 draft, index = places.pop(event.slot)
@@ -101,13 +111,6 @@ class LineTranslator:
                 draft.missing -= 1
                 if draft.missing == 0:
                     yield draft
-
-    def _request(self, sentence: SourceSentence) -> SearchRequest:
-        source = (*sentence.encoded.ids, self.model.checkpoint.source_tokenizer.eos_id)
-        most = self._settings.max_output_tokens
-        longest = min(self._options.longest_target(len(source)), most)
-        limited = replace(self._options, max_length=longest)
-        return SearchRequest(source, limited, head=self._head)
 
     def _composed(self, draft: "_Draft") -> TranslatedLine:
         if draft.problem is not None:
