@@ -11,6 +11,7 @@ DOCUMENTS = sorted(
     [
         ROOT / "README.md",
         ROOT / "clients/typescript/README.md",
+        ROOT / "examples/README.md",
         *(ROOT / "docs").glob("*.md"),
     ]
 )

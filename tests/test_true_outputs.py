@@ -31,7 +31,7 @@ def check_same(shown: str, true: str) -> None:
 
 @pytest.mark.parametrize("name", true_outputs.DOCUMENTS)
 def test_examples_print_what_the_document_says(name, shipped_service):
-    shown = (ROOT / "docs" / name).read_text("utf-8")
+    shown = (ROOT / name).read_text("utf-8")
     check_same(shown, true_outputs.with_true_outputs(shown, shipped_service))
 
 
