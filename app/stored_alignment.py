@@ -20,6 +20,9 @@ def stored_alignment(record: Record, asked: AlignmentQuery) -> AlignedText:
         message = f"This translation has {len(texts)} texts: name one, from 0 to {len(texts) - 1}."
         raise InvalidInputError.of([FieldError("/text", "one_text_needed", message)])
     hypotheses = _part(texts, asked.text or 0, "text")
+    if not hypotheses:
+        message = "This text could not be translated, so it has no alignment."
+        raise InvalidInputError.of([FieldError("/text", "alignment_unavailable", message)])
     translation = _part(hypotheses, asked.hypothesis, "hypothesis")
     if asked.segment is not None:
         _part(translation.sentences, asked.segment, "segment")
@@ -35,6 +38,6 @@ def stored_alignment(record: Record, asked: AlignmentQuery) -> AlignedText:
 
 def _part(parts: Sequence[T], index: int, name: str) -> T:
     if index >= len(parts):
-        message = f"There is no {name} {index}: it has {len(parts)}, counted from 0."
+        message = f"There is no {name} {index}: there are {len(parts)}, counted from 0."
         raise InvalidInputError.of([FieldError(f"/{name}", "validation_failed", message)])
     return parts[index]

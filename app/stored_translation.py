@@ -64,13 +64,15 @@ class Layout(BaseModel):
 
 def describe(translations: Translations) -> tuple[Layout, tuple[Matrix, ...]]:
     """What a record keeps of `translations`."""
+    texts = translations.texts
     layout = Layout(
-        texts=tuple(tuple(map(_stored_translation, n_best)) for n_best in translations.texts),
-        head_threshold=translations.texts[0][0].head_threshold,
+        texts=tuple(tuple(map(_stored_translation, n_best)) for n_best in texts),
+        # A text that could not be translated has none; all others have the same.
+        head_threshold=next((best.head_threshold for best, *_ in filter(None, texts)), None),
     )
     hypotheses = [
         sentence.hypothesis
-        for n_best in translations.texts
+        for n_best in texts
         for translation in n_best
         for sentence in translation.sentences
     ]

@@ -57,10 +57,15 @@ async def test_a_request_has_as_many_texts_as_are_allowed(client, count, status)
     assert response.status_code == status
 
 
-async def test_a_stored_answer_keeps_its_problems_and_the_places_of_the_others(client):
-    stored = (await post(client, ["Yes.", " ", "No."])).json()
+@pytest.mark.parametrize("bad", [0, 1, 2])
+async def test_a_stored_answer_keeps_its_problems_and_the_places_of_the_others(client, bad):
+    texts = ["Yes.", "No.", "The cat sleeps."]
+    texts[bad] = " "
+    stored = (await post(client, texts)).json()
     address = f"/v1/translations/{stored['id']}"
     assert (await client.get(address)).json()["translations"] == stored["translations"]
-    alignment = await client.get(f"{address}/alignment", params={"text": 2})
-    assert alignment.status_code == 200
-    assert (await client.get(f"{address}/alignment", params={"text": 1})).status_code == 422
+    for place in range(3):
+        alignment = await client.get(f"{address}/alignment", params={"text": place})
+        assert alignment.status_code == (422 if place == bad else 200)
+    problem = (await client.get(f"{address}/alignment", params={"text": bad})).json()
+    assert (problem["code"], problem["errors"][0]["pointer"]) == ("alignment_unavailable", "/text")
