@@ -73,7 +73,7 @@ class LoadedModel:
             by_kind = {kind: metrics}
         of_kind = by_kind.get(kind) if isinstance(by_kind, dict) else None
         error = of_kind.get("aer") if isinstance(of_kind, dict) else None
-        return error if isinstance(error, float) else None
+        return float(error) if isinstance(error, int | float) else None
 
 
 class LoadedModels:

@@ -85,8 +85,10 @@ def train(config: ConfigFile) -> None:
     best = train_run(read_config(config), console)
     if best is None:
         raise typer.Exit(INTERRUPTED)
-    console.print(f"Best checkpoint: {best}")
-    console.print(f"Serve it: SOFTALIGN_CHECKPOINTS={best.parent} scripts/serve")
+    # In one piece each, however narrow the terminal is: a line to be copied.
+    console.print(f"Best checkpoint: {best}", soft_wrap=True, markup=False)
+    serve = f"Serve it: SOFTALIGN_CHECKPOINTS={best.parent} scripts/serve"
+    console.print(serve, soft_wrap=True, markup=False)
 
 
 @cli.command()
@@ -159,14 +161,14 @@ def evaluate(
             progress=progress,
             reverse_gold=inputs.reverse,
         )
-    if output is not None:
-        lines = [item.translation.replace("\n", " ") + "\n" for item in translated]
-        output.write_text("".join(lines), encoding="utf-8")
     if report.kept < report.read:
         console.print(report.table(str(inputs.pairs[0])))
     print_evaluation(evaluation, Console(width=None if console.is_terminal else 120))
     if as_json:
         print(json.dumps(evaluation.as_dict()))
+    if output is not None:  # last, so that a full disk costs no figure
+        lines = [item.translation.replace("\n", " ") + "\n" for item in translated]
+        output.write_text("".join(lines), encoding="utf-8")
 
 
 cli.command()(download)
@@ -204,6 +206,13 @@ def _inputs(
     return _Inputs(checkpoint, (pairs,), gold_align, reverse)
 
 
+def _told(error: Exception) -> str:
+    """Its message; that of the system names the file first, as all others do."""
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)
+
+
 def main() -> None:
     """Run the command line; bad input ends with one line and status 2, never a traceback."""
     try:
@@ -212,7 +221,7 @@ def main() -> None:
         console.print("Stopped; the same command begins this again.")
         raise SystemExit(INTERRUPTED) from stopped
     except EXPECTED as error:
-        console.print(f"[red]error:[/red] {escape(str(error))}", highlight=False, soft_wrap=True)
+        console.print(f"[red]error:[/red] {escape(_told(error))}", highlight=False, soft_wrap=True)
         raise SystemExit(STATUS.get(type(error), BAD_INPUT)) from error
 
 

@@ -18,6 +18,7 @@ from model.hypothesis import SearchOptions
 from training.corpus import Pair
 from training.gold import (
     AlignmentRow,
+    GoldError,
     GoldSentence,
     best_row,
     best_shift,
@@ -121,12 +122,12 @@ def evaluate(
 ) -> tuple[Evaluation, list[Translated]]:
     """Translate and score all pairs, then align and score all gold folders, where the model is.
 
-    Gold folders are read first, so that a broken one costs no translation. Raises GoldError, or
-    ValueError if there is no pair or gold is given for a model without attention.
+    Gold folders are read first, so that a broken one costs no translation. Raises GoldError, also
+    where the model has no attention, and ValueError if there is no pair.
     """
     gold = {str(folder): read_gold(folder, reverse=reverse_gold) for folder in gold_folders}
     if gold and checkpoint.manifest.config.attention == "none":
-        raise ValueError("the model has no attention, so there is nothing to align with")
+        raise GoldError("the model has no attention, so it cannot be held against gold links")
     started = time.perf_counter()
     translations = _translations(checkpoint, pairs, search, progress)
     seconds = time.perf_counter() - started

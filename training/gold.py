@@ -172,7 +172,10 @@ def best_shift(rows: Sequence[AlignmentRow]) -> int:
 def _lines(path: Path) -> list[str]:
     try:
         text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
+        reason = f"{error.strerror or error}; a folder of gold links holds {', '.join(FILES)}"
+        raise GoldError(f"{path}: {reason}") from error
+    except UnicodeDecodeError as error:
         raise GoldError(f"{path}: {error}") from error
     return text.removesuffix("\n").split("\n")
 

@@ -1,6 +1,7 @@
 """What a person sees of a run: a progress bar, lines that stay, and TensorBoard."""
 
 import math
+import unicodedata
 from collections import deque
 from pathlib import Path
 from types import TracebackType
@@ -106,7 +107,8 @@ class Reporter:
                 ("reference", sample.reference),
                 ("model", sample.translation),
             ):
-                self._console.print(f"  {mark:>9}  {escape(text)}", highlight=False)
+                shown = escape(visible(text))
+                self._console.print(f"  {mark:>9}  {shown}", highlight=False)
         for name, value in {
             "validation/loss": validation.loss,
             "validation/bleu": scores.bleu,
@@ -133,3 +135,13 @@ class Reporter:
     def say(self, text: str) -> None:
         """A line that stays."""
         self._console.print(text)
+
+
+def visible(text: str) -> str:
+    """`text` with control characters escaped: an untrained model writes any bytes."""
+    return "".join(
+        character.encode("unicode_escape").decode()
+        if unicodedata.category(character) in ("Cc", "Zl", "Zp")
+        else character
+        for character in text
+    )

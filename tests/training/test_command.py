@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from training.__main__ import main
+from training.reporter import visible
 
 
 @pytest.fixture
@@ -64,12 +65,31 @@ def test_evaluate_names_what_is_wrong_in_one_line(command, tiny_checkpoint, tmp_
         (("--checkpoint", tiny_checkpoint, "--pairs", tmp_path / "absent.tsv"), "No such file"),
         (
             ("--checkpoint", tiny_checkpoint, "--pairs", pairs, "--gold-align", tmp_path),
-            "src.txt",
+            "src.txt: No such file or directory; a folder of gold links holds src.txt, tgt.txt",
         ),
     ):
         status, _, errors = command("evaluate", *arguments)
         assert status == 2
         assert message in errors.replace("\n", "")
+
+
+def test_figures_come_before_translations_that_cannot_be_written(
+    command, tiny_checkpoint, some_pairs, tmp_path
+):
+    pairs = write_pairs(tmp_path / "pairs.tsv", some_pairs[:2])
+    absent = tmp_path / "absent" / "out.txt"
+    status, output, errors = command(
+        *("evaluate", "--checkpoint", tiny_checkpoint, "--pairs", pairs, "--json"),
+        *("--beam", 1, "--output", absent),
+    )
+    assert status == 2
+    assert json.loads(output.splitlines()[-1])["sentences"] == 2
+    assert errors.strip().endswith(f"error: {absent}: No such file or directory")
+
+
+def test_what_a_model_writes_moves_no_cursor():
+    assert visible("\x1b[2Jça va\n\u2028!") == "\\x1b[2Jça va\\n\\u2028!"
+    assert visible("Ça va\u00a0? 👩\u200d👧") == "Ça va\u00a0? 👩\u200d👧"
 
 
 def test_evaluate_refuses_pairs_without_text(command, tiny_checkpoint, tmp_path):
