@@ -50,8 +50,11 @@ class NginxServer:
             )
         wait_until(self._answers, self.process, "nginx")
 
-    def log(self) -> str:
-        return (self.folder / "access.log").read_text()
+    def first_line_of_log(self) -> str:
+        """nginx writes it once the caller has its answer."""
+        log = self.folder / "access.log"
+        wait_until(lambda: log.read_text().endswith("\n"), self.process, "nginx")
+        return log.read_text().splitlines()[0]
 
     def stop(self) -> int:
         """Give the exit code."""
