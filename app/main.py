@@ -14,6 +14,7 @@ from app.archive import Archive
 from app.authorisation import PUBLIC_PATHS
 from app.boundary import Boundary
 from app.catalog import MakeNetwork, fast_network
+from app.example_answers import add_examples
 from app.gate import check_routes, open_gate
 from app.lifecycle import Lifecycle
 from app.metrics import Metrics
@@ -125,5 +126,6 @@ def openapi_document(app: FastAPI) -> dict[str, Any]:
         for path, operations in document["paths"].items():
             for operation in operations.values():
                 operation["security"] = [] if path in PUBLIC_PATHS else SECURITY
+        add_examples(document)
         app.openapi_schema = document
     return app.openapi_schema

@@ -1,24 +1,21 @@
 """What the documents say that their examples print is what they print."""
 
-import importlib.util
+import json
 import re
 from pathlib import Path
 
 import pytest
 
+from app.align_schemas import AlignReply
+from app.main import create_app
+from app.record_schemas import RecordsReply
+from app.reply_schemas import AlignmentReply, ProblemReply, TranslateReply
+from app.settings import Settings
+from docs import true_outputs
+from docs.example_answers import ask_for_examples
+
 ROOT = Path(__file__).parents[1]
 NUMBER = re.compile(r"-?\d+\.\d*")
-
-
-def load_program():
-    path = ROOT / "docs" / "true_outputs.py"
-    spec = importlib.util.spec_from_file_location("true_outputs", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-true_outputs = load_program()
 
 
 def check_same(shown: str, true: str) -> None:
@@ -45,3 +42,28 @@ def test_outputs_are_written_behind_their_examples():
     document = "A\n```python\nx = 1\n```\nB\n```python\nprint(x + 1)\n```\n\n```text\nold\n```\nC\n"
     written = true_outputs.with_true_outputs(document, "http://127.0.0.1:1")
     assert written == document.replace("old", "2")
+
+
+def test_the_openapi_document_shows_true_answers(shipped_service):
+    committed = json.loads((ROOT / "app" / "example_answers.json").read_text("utf-8"))
+    true = ask_for_examples(shipped_service)
+    check_same(*(json.dumps(one, indent=0, sort_keys=True) for one in (committed, true)))
+
+
+def test_every_example_is_in_the_openapi_document():
+    paths = create_app(Settings()).openapi()["paths"]
+    translated = paths["/v1/translate"]["post"]["responses"]
+    TranslateReply.model_validate(translated["200"]["content"]["application/json"]["example"])
+    problem = translated["default"]["content"]["application/problem+json"]["example"]
+    assert ProblemReply.model_validate(problem).code == "empty_text"
+    for path, method, reply in (
+        ("/v1/align", "post", AlignReply),
+        ("/v1/translations", "get", RecordsReply),
+        ("/v1/translations/{id}", "get", TranslateReply),
+        ("/v1/translations/{id}/alignment", "get", AlignmentReply),
+    ):
+        content = paths[path][method]["responses"]["200"]["content"]
+        reply.model_validate(content["application/json"]["example"])
+    missing = paths["/v1/translations/{id}"]["get"]["responses"]["default"]["content"]
+    assert missing["application/problem+json"]["example"]["code"] == "not_found"
+    assert "example" not in str(paths["/v1/models"]["get"]["responses"]["default"])

@@ -1,13 +1,17 @@
 """docs/api.md shows every form with its true output."""
 
 import doctest
+import io
 import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from app.formats.aligned import FormatOptions
+from app.formats.png import png
 from app.formats.table import FORMATS, choose_format, write
 from app.schemas import AlignmentRequest
 from tests.app.formats.aligned_texts import SMALL
@@ -67,5 +71,22 @@ def test_arrays_are_read_as_shown(tmp_path, monkeypatch):
     assert results.failed == 0
 
 
-def test_the_picture_of_the_document_is_the_one_that_is_drawn():
-    assert (DOCS / "pictures/alignment.svg").read_bytes() == written("svg")
+@pytest.mark.parametrize("name", ["svg", "html"])
+def test_what_the_document_shows_as_a_file_is_what_is_written(name):
+    assert (DOCS / f"pictures/alignment.{name}").read_bytes() == written(name)
+
+
+def test_the_png_of_the_document_is_the_one_that_is_drawn():
+    drawn = pixels(png(SMALL, FormatOptions(), system_fonts=False))
+    kept = pixels((DOCS / "pictures/alignment.png").read_bytes())
+    assert drawn.shape == kept.shape
+    # Edges may be smoothed a little differently; a moved label or another colour is far more.
+    assert (np.abs(drawn - kept).max(axis=2) > 32).mean() < 0.001
+
+
+def pixels(picture: bytes) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(picture)).convert("RGB"), dtype=int)
+
+
+def test_every_form_is_shown():
+    assert {one.name for one in FORMATS} <= set(re.findall(r"\*\*(\w+)\*\*", SECTION))
