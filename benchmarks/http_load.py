@@ -41,7 +41,10 @@ class Client:
         )
         for _ in range(2):
             kept = self._idle.pop() if self._idle else None
-            reader, writer = kept or await asyncio.open_connection(HOST, self._port)
+            try:
+                reader, writer = kept or await asyncio.open_connection(HOST, self._port)
+            except OSError:
+                return 0
             try:
                 writer.write(head.encode() + body)
                 status, is_kept = await self._read(reader)

@@ -1,0 +1,337 @@
+"""G: checkpoints and tokenizers that are broken, forged or swapped."""
+
+import asyncio
+import hashlib
+import json
+import os
+import pickle
+import random
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from benchmarks.abuse.bench import Bench
+from benchmarks.abuse.cases import case, require
+from benchmarks.abuse.service import ROOT, Service
+from benchmarks.abuse.tested import proved_by
+from model.checkpoint import CheckpointError, load_checkpoint
+
+FLIPS = 200
+WEIGHTS = "model.safetensors"
+GIB = 2**30
+
+
+def complaint(folder: Path) -> str:
+    """What loading says against a checkpoint; "" where it says nothing."""
+    try:
+        load_checkpoint(folder)
+    except CheckpointError as error:
+        return str(error)
+    return ""
+
+
+def broken_weights(data: bytes) -> dict[str, bytes]:
+    """Ways to break a file of weights."""
+    head = int.from_bytes(data[:8], "little")
+    ways = {f"cut at {share}": data[: int(len(data) * share)] for share in (0, 0.07, 0.5, 0.999)}
+    ways |= {
+        "7 bytes": data[:7],
+        "trailing": data + b"x",
+        "head of 2^63": b"\xff" * 7 + b"\x7f" + data[8:],
+    }
+    header = json.loads(data[8 : 8 + head])
+    first, second = [name for name in header if name != "__metadata__"][:2]
+    for name, offsets in (("overlap", header[first]["data_offsets"]), ("hole", [10**6, 10**6 + 4])):
+        changed = json.dumps(
+            {**header, second: {**header[second], "data_offsets": offsets}}
+        ).encode()
+        ways[name] = len(changed).to_bytes(8, "little") + changed + data[8 + head :]
+    return ways
+
+
+@case(
+    "G1",
+    "weights cut, trailing, overlapping; one bit flipped, 200 times",
+    "200 of 200 found; the old model serves on",
+)
+async def flipped_bits(bench: Bench) -> str:
+    service = await bench.shared()
+    folder = next(bench.copied_checkpoints().iterdir())
+    file = folder / WEIGHTS
+    whole = file.read_bytes()
+    draw = random.Random(1)
+    found = 0
+    for _ in range(FLIPS):
+        data = bytearray(whole)
+        data[draw.randrange(len(data))] ^= 1 << draw.randrange(8)
+        file.write_bytes(data)
+        found += "sha256" in complaint(folder) or "SHA-256" in complaint(folder)
+    ways = broken_weights(whole)
+    for name, data in ways.items():
+        file.write_bytes(data)
+        require(WEIGHTS in complaint(folder), f"{name}: {complaint(folder) or 'loads'}")
+    figure = f"{found} of {FLIPS} flips and {len(ways)} other ways found"
+    require(found == FLIPS, figure)
+    return f"{figure}; {await refused_by(service, bench, lambda copy: damage(copy))}"
+
+
+def damage(folder: Path) -> None:
+    """Flip a bit of the weights, and change the manifest so that it is looked at at all."""
+    data = bytearray((folder / WEIGHTS).read_bytes())
+    data[-1] ^= 1
+    (folder / WEIGHTS).write_bytes(data)
+    manifest = folder / "manifest.json"
+    manifest.write_text(manifest.read_text() + "\n")
+
+
+async def refused_by(service: Service, bench: Bench, change: Callable[[Path], None]) -> str:
+    """Put a changed checkpoint in the place of the one that serves; the service must refuse it."""
+    folder = next(bench.checkpoints.iterdir())
+    saved = bench.new_folder() / folder.name
+    shutil.copytree(folder, saved)
+    before = await service.known_answer()
+    try:
+        change(folder)
+        reply = await service.post_admin(f"/v1/admin/models/{folder.name}:activate")
+        answer = await service.known_answer()
+    finally:
+        shutil.rmtree(folder)
+        shutil.copytree(saved, folder)
+    code = reply.json().get("code")
+    require((reply.status_code, code) == (422, "model_unusable"), f"activate: {reply.text[:200]}")
+    require(answer == before, "another model answers")
+    return f"activating one: 422 {code}, the old one answers"
+
+
+class Bomb:
+    """Runs a command when it is unpickled."""
+
+    def __init__(self, sentinel: Path) -> None:
+        self._sentinel = sentinel
+
+    def __reduce__(self) -> tuple[Callable[[str], int], tuple[str]]:
+        return os.system, (f"touch {self._sentinel}",)
+
+
+@case(
+    "G2",
+    "a pickle that runs a command, as weights and beside them",
+    "refused, the command did not run",
+)
+async def pickles(bench: Bench) -> str:
+    sentinel = bench.new_folder() / "ran"
+    folder = next(bench.copied_checkpoints().iterdir())
+    bomb = pickle.dumps(Bomb(sentinel))
+    (folder / WEIGHTS).write_bytes(bomb)
+    restate(folder, WEIGHTS)
+    told = complaint(folder)
+    torch.save({"model": Bomb(sentinel)}, folder / WEIGHTS)
+    restate(folder, WEIGHTS)
+    again = complaint(folder)
+    (folder / "optimizer.pt").write_bytes(bomb)
+    require(bool(told and again) and not sentinel.exists(), f"{told}; ran: {sentinel.exists()}")
+    gate = await proved_by("tests/test_repository.py::test_no_package_uses_an_unsafe_call")
+    return f"both refused ({told.split(':')[0][-40:]}…), nothing ran; {gate}"
+
+
+def restate(folder: Path, name: str) -> None:
+    """Make size and digest in the manifest fit, as a forger would."""
+    data = (folder / name).read_bytes()
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["files"][name] = {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data)}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+
+
+@case("G3", "another model's weights: of other sizes, of the same", "refused, told which")
+async def swapped_weights(bench: Bench) -> str:  # noqa: ARG001
+    file = "tests/model/test_checkpoint.py"
+    return await proved_by(
+        f"{file}::test_a_wrong_shape_is_named", f"{file}::test_a_missing_weight_is_named",
+        f"{file}::test_an_unknown_weight_is_named", f"{file}::test_one_flipped_bit_is_noticed",
+    )  # fmt: skip
+
+
+@case(
+    "G4", "another tokenizer: of another size, of the same; none", "refused on its SHA-256 or size"
+)
+async def swapped_tokenizers(bench: Bench) -> str:
+    folder = next(bench.copied_checkpoints().iterdir())
+    file = folder / "source.spm"
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 1
+    file.write_bytes(data)
+    same_size = complaint(folder)
+    file.unlink()
+    missing = complaint(folder)
+    require("source.spm" in same_size and "source.spm" in missing, f"{same_size}; {missing}")
+    tests = await proved_by(
+        "tests/model/test_checkpoint.py::test_a_tokenizer_of_another_size_is_refused",
+        "tests/model/test_checkpoint.py::test_a_tokenizer_is_not_parsed_before_its_digest_is_known",
+    )
+    return f"both named; {tests}"
+
+
+@case(
+    "G5",
+    "tokenizers of random bytes, restated in the manifest, 50 times",
+    "the service lives 50 of 50",
+)
+async def hostile_tokenizers(bench: Bench) -> str:
+    """The child that tries a checkpoint may die; it is what `:activate` starts first."""
+    draw = random.Random(5)
+    folder = next(bench.copied_checkpoints().iterdir())
+    whole = (folder / "source.spm").read_bytes()
+    (folder / "source.spm").write_bytes(_mutated(whole, draw))
+    restate(folder, "source.spm")
+    codes: list[int | None] = []
+    script = (
+        "import sys, pathlib, model.tokenizer as t\n"
+        "for path in sys.argv[1:]:\n"
+        "    try:\n        t.Tokenizer(pathlib.Path(path).read_bytes())\n"
+        "    except Exception: pass\n"
+    )
+    for number in range(50):
+        path = folder / f"{number}.spm"
+        path.write_bytes(_mutated(whole, draw))
+        child = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", script, str(path), cwd=ROOT, stderr=asyncio.subprocess.DEVNULL
+        )
+        codes.append(await child.wait())
+    died = sum(code != 0 for code in codes)
+    service = await bench.shared()
+    note = await refused_by(service, bench, lambda one: _forge_tokenizer(one, draw))
+    return f"{died} of 50 ended their process, the service none; {note}"
+
+
+def _mutated(data: bytes, draw: random.Random) -> bytes:
+    if draw.random() < 0.3:
+        return draw.randbytes(draw.randrange(1, 5_000))
+    changed = bytearray(data)
+    for _ in range(draw.randrange(1, 50)):
+        changed[draw.randrange(len(changed))] = draw.randrange(256)
+    return bytes(changed)
+
+
+def _forge_tokenizer(folder: Path, draw: random.Random) -> None:
+    (folder / "source.spm").write_bytes(draw.randbytes(4_000))
+    restate(folder, "source.spm")
+
+
+@case("G6", "NaN and infinity in one weight, restated", "refused at load, by name")
+async def weights_that_are_no_numbers(bench: Bench) -> str:
+    folder = next(bench.copied_checkpoints().iterdir())
+    told = []
+    for value in (float("nan"), float("inf"), float("-inf")):
+        weights = load_file(folder / WEIGHTS)
+        name = sorted(weights)[0]
+        weights[name].view(-1)[0] = value
+        save_file(weights, folder / WEIGHTS)
+        restate(folder, WEIGHTS)
+        told.append(complaint(folder))
+        require(name in told[-1], f"{value}: {told[-1] or 'loads'}")
+        weights[name].view(-1)[0] = 0.0
+        save_file(weights, folder / WEIGHTS)
+    running = await proved_by(
+        "tests/app/test_scheduler.py::test_a_poisoned_sentence_fails_alone",
+        "tests/app/test_scheduler.py::test_a_step_that_fails_for_everybody_fails_those_and_the_next_is_served",
+    )
+    return f"3 of 3 refused (“{told[0][-60:]}”); while running: {running}"
+
+
+@case(
+    "G7",
+    "manifest with ../, absolute paths, links, pipes, a million entries",
+    "refused, nothing outside is opened",
+)
+async def hostile_manifests(bench: Bench) -> str:
+    folder = next(bench.copied_checkpoints().iterdir())
+    manifest = json.loads((folder / "manifest.json").read_text())
+    entry = manifest["files"][WEIGHTS]
+    for name in ("../../etc/passwd", "/etc/passwd", "a/../../b", "..", "a\\b", "C:x", "a\0b", ""):
+        changed = {**manifest, "files": {**manifest["files"], name: entry}}
+        (folder / "manifest.json").write_text(json.dumps(changed))
+        require(bool(complaint(folder)), f"{name!r} loads")
+    many = {**manifest["files"], **{f"f{n}": entry for n in range(100_000)}}
+    (folder / "manifest.json").write_text(json.dumps({**manifest, "files": many}))
+    require(bool(complaint(folder)), "a manifest of 100,000 files loads")
+    file = "tests/model/test_checkpoint.py"
+    tests = await proved_by(
+        f"{file}::test_a_path_in_the_manifest_is_refused",
+        f"{file}::test_a_link_out_of_the_folder_is_refused",
+        f"{file}::test_a_pipe_or_a_folder_in_place_of_a_file_is_refused",
+    )
+    return f"9 manifests refused; {tests}"
+
+
+@case(
+    "G8", "a broken model is activated under load", "0 failed requests, the old one serves, counted"
+)
+async def broken_reload(bench: Bench) -> str:  # noqa: ARG001
+    return await proved_by(
+        "tests/end_to_end/test_reload.py"
+        "::test_activation_rollback_and_a_broken_checkpoint_under_load"
+    )
+
+
+@case("G9", "a good model is activated under load", "one model a reply, 0 failed")
+async def good_reload(bench: Bench) -> str:  # noqa: ARG001
+    file = "tests/end_to_end/test_reload.py"
+    return await proved_by(
+        f"{file}::test_sighup_takes_what_is_new_and_keeps_what_is_broken",
+        f"{file}::test_a_request_in_flight_is_finished_by_the_model_it_began_with",
+    )
+
+
+@case("G10", "the weights are overwritten and cut off while they serve", "no effect")
+async def overwritten(bench: Bench) -> str:
+    checkpoints = bench.copied_checkpoints()
+    file = next(checkpoints.iterdir()) / WEIGHTS
+    async with bench.service(checkpoints=checkpoints) as service:
+        before = await service.known_answer()
+        size = file.stat().st_size
+        with file.open("r+b") as weights:
+            weights.write(b"\xff" * size)
+        overwritten = await service.known_answer()
+        os.truncate(file, 10)
+        cut = await service.known_answer()
+        alive = service.is_alive
+    figure = f"{size} bytes overwritten, then cut: {'same answers' if cut == before else 'others'}"
+    require(alive and before == overwritten == cut, figure)
+    return figure
+
+
+@case("G11", "heads of 99 MB, shapes of 2^40, in 2 GiB of address space", "refused, no crash")
+async def large_claims(bench: Bench) -> str:
+    folder = next(bench.copied_checkpoints().iterdir())
+    data = (folder / WEIGHTS).read_bytes()
+    size = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8 : 8 + size])
+    name = next(name for name in header if name != "__metadata__")
+    shaped = json.dumps({**header, name: {**header[name], "shape": [2**40, 2**20]}}).encode()
+    claims = {
+        "head of 99 MB": (99 * 10**6).to_bytes(8, "little") + b" " * 99 * 10**6 + data[8 + size :],
+        "shape of 2^60": len(shaped).to_bytes(8, "little") + shaped + data[8 + size :],
+    }
+    script = (
+        "import resource, sys, torch, pathlib\n"
+        "from model.checkpoint import CheckpointError, load_checkpoint\n"
+        f"resource.setrlimit(resource.RLIMIT_DATA, ({2 * GIB}, {2 * GIB}))\n"
+        "try:\n    load_checkpoint(pathlib.Path(sys.argv[1]))\n"
+        "except CheckpointError as error:\n    print(error); sys.exit(7)\n"
+    )
+    told = []
+    for claim, content in claims.items():
+        (folder / WEIGHTS).write_bytes(content)
+        restate(folder, WEIGHTS)
+        done = await asyncio.to_thread(
+            subprocess.run, [sys.executable, "-c", script, str(folder)],
+            cwd=ROOT, capture_output=True, text=True,
+        )  # fmt: skip
+        require(done.returncode == 7, f"{claim}: exit {done.returncode} {done.stderr[-200:]}")
+        told.append(done.stdout.strip()[-60:])
+    return f"{len(claims)} refused: {told}"
