@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Int
+from jaxtyping import Bool, Int
 from torch import Tensor
 
 
@@ -38,7 +38,7 @@ def pad_sentences(sentences: Sequence[Sequence[int]], pad_id: int) -> SentenceBa
     return SentenceBatch(torch.tensor(padded), torch.tensor(lengths))
 
 
-def length_mask(lengths: Int[Tensor, " B"], longest: int) -> Tensor:
-    """True where a token stands, False on padding; shape (B, longest)."""
+def length_mask(lengths: Int[Tensor, " B"], longest: int) -> Bool[Tensor, "B {longest}"]:
+    """True where a token stands, False on padding."""
     positions = torch.arange(longest, device=lengths.device)
     return positions < lengths[:, None]

@@ -206,12 +206,6 @@ def _weights_to_save(model: nn.Module, dtype: torch.dtype) -> dict[str, Tensor]:
     return weights
 
 
-# --- writing ---------------------------------------------------------------------------------
-
-
-# --- reading ---------------------------------------------------------------------------------
-
-
 def _read_file(root: Path, name: str, limit: int) -> bytes:
     """The bytes of a regular file that lies inside `root`, links followed."""
     path = root / name

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from model.attention import AdditiveAttention, FixedVector, Memory
@@ -59,8 +59,8 @@ class Decoder(nn.Module):
         self.readout_context = nn.Linear(annotation_size, config.embedding_size, bias=False)
         self.output_dropout = nn.Dropout(config.dropout)
 
-    def remember(self, annotations: Float[Tensor, "B S E"], mask: Tensor) -> Memory:
-        """What every step will need of the annotations; mask is (B, S)."""
+    def remember(self, annotations: Float[Tensor, "B S E"], mask: Bool[Tensor, "B S"]) -> Memory:
+        """What every step will need of the annotations."""
         project = self.context_cell.project if self.context_cell else self.context_gates
         assert project is not None
         return Memory(annotations, self.attention.keys(annotations), project(annotations), mask)
