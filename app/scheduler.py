@@ -54,6 +54,8 @@ class Scheduler:
         self._changed = threading.Condition()
         self._waiting: FairQueue[Job] = FairQueue()
         self._stopping = False
+        self._broken = False
+        """Whether it ends because the worker is stuck or dead, and not because it was stopped."""
         self._beat: float | None = None
         """When the worker last began something that ends; None while it sleeps."""
         self._fresh: list[Job] = []
@@ -101,7 +103,7 @@ class Scheduler:
         it brings then reaches anybody. Nothing can be submitted any more.
         """
         with self._changed:
-            self._stopping = True
+            self._stopping = self._broken = True
             self._begun(self._waiting.clear())
             self._changed.notify()
         self._answer_all(self._unavailable())
@@ -160,7 +162,7 @@ class Scheduler:
     def _hand_over(self, jobs: Sequence[Job]) -> None:
         with self._changed:
             if self._stopping or not self._worker.is_alive():
-                raise self._stopped()
+                raise self._refusal()
             for job in jobs:
                 self._waiting.push(job.place, job, job.work)
                 self._backlog.add(job.place.lane, job.place.caller, job.work)
@@ -185,7 +187,7 @@ class Scheduler:
     # The worker's side.
 
     def _work(self) -> None:
-        error: ServiceError = self._unavailable()
+        was_stopped = False
         try:
             while self._wait_for_work():
                 self._drop_gone()
@@ -194,12 +196,12 @@ class Scheduler:
                     if engine:
                         self._step(model, engine)
                 self._metrics.active_sentences.set(sum(map(len, self._engines.values())))
-            error = self._stopped()
+            was_stopped = True
         except Exception:
             log.exception("the decoding thread has ended")
         finally:
             self._beat = None
-            self._refuse_all(error)
+            self._refuse_all(broken=not was_stopped)
 
     def _wait_for_work(self) -> bool:
         """Sleep until there is something to do; False when it is time to end."""
@@ -253,14 +255,20 @@ class Scheduler:
                 self._metrics.first_token_seconds.observe(now - job.submitted)
         self._fresh = [job for job in self._fresh if job.model != model]
 
-    def _refuse_all(self, error: ServiceError) -> None:
+    def _refuse_all(self, *, broken: bool) -> None:
         with self._changed:
             self._stopping = True
+            self._broken |= broken
             jobs = self._waiting.clear()
             self._begun(jobs)
         for engine in self._engines.values():
             jobs += engine.clear()
+        error = self._refusal()
         self._deliver([Outcome(job, error) for job in jobs])
+
+    def _refusal(self) -> ServiceError:
+        """Why nothing is taken any more."""
+        return self._unavailable() if self._broken else self._stopped()
 
     def _stopped(self) -> NotReadyError:
         return NotReadyError("The service is stopping.", self._settings.retry_after_seconds)

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from app.errors import ModelUnavailableError, NotReadyError
+from app.errors import ModelUnavailableError
 from app.lifecycle import Lifecycle
 from app.metrics import Metrics
 from app.settings import Settings
@@ -112,6 +112,8 @@ async def test_a_dead_worker_is_replaced(supervisor, network):
     network.deadly = True
     with pytest.raises(ModelUnavailableError):
         await submit(supervisor)
+    with pytest.raises(ModelUnavailableError):  # before anybody has noticed, too
+        await dead.submit("tiny", [REQUEST], time.monotonic() + LONG)
     network.deadly = False
     await eventually(lambda: supervisor.scheduler is not dead)
     assert len(await submit(supervisor)) == 1
@@ -125,7 +127,7 @@ async def test_after_too_many_failures_the_process_is_asked_to_end(supervisor, n
     while lifecycle.failure is None:
         try:
             await submit(supervisor)
-        except (ModelUnavailableError, NotReadyError):
+        except ModelUnavailableError:
             failures += 1
         assert failures <= MAX_FAILURES
     assert f"{MAX_FAILURES} times" in await lifecycle.failed()
