@@ -14,7 +14,7 @@ from app.gate import GuardedRoute
 from app.metrics import EXPOSITION_MEDIA_TYPE
 from app.problems import install_problem_handlers
 from app.reload import Change, Reloader
-from app.routes import health
+from app.routes import ServiceDep, health
 from app.schemas import ReplyModel
 from app.service import Service
 
@@ -46,17 +46,11 @@ watching = APIRouter()
 changing = APIRouter(prefix="/v1/admin", route_class=GuardedRoute)
 
 
-async def _service(request: Request) -> Service:
-    service: Service = request.app.state.service
-    return service
-
-
 async def _reloader(request: Request) -> Reloader:
     reloader: Reloader = request.app.state.reloader
     return reloader
 
 
-ServiceDep = Annotated[Service, Depends(_service)]
 ReloaderDep = Annotated[Reloader, Depends(_reloader)]
 
 

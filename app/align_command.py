@@ -15,21 +15,25 @@ from rich.console import Console
 
 from app.align_schemas import AlignRequest
 from app.errors import InvalidInputError, ServiceError
-from app.formats.aligned import FormatOptions, Theme
+from app.formats.aligned import FormatOptions
 from app.formats.table import FORMATS, Format, choose_format, write
-from app.schemas import AlignmentRequest, Level
+from app.schemas import AlignmentRequest
 from app.service import Service
 from app.terminal import (
     HEAT_MAP,
     WRONG_INPUT,
     CheckpointsOption,
+    KindOption,
+    LevelOption,
+    OutputOption,
+    ThemeOption,
+    ThresholdOption,
     check_encoding,
     fail,
     readable,
     start,
     what_is_wrong,
 )
-from model.alignment import AlignmentKind
 
 JSON = "json"
 FORMS_OF_MANY = (HEAT_MAP, JSON, "blocks", "pharaoh", "proj")
@@ -56,17 +60,11 @@ def align(
             f"of standard input {', '.join(FORMS_OF_MANY)}."
         ),
     ] = None,
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="File; its ending can be the format.")
-    ] = None,
-    kind: Annotated[
-        AlignmentKind, typer.Option(help="head is the better one, of models that have it.")
-    ] = "attention",
-    level: Annotated[Level, typer.Option(help="Tokens of the alignment.")] = "word",
-    threshold: Annotated[
-        float | None, typer.Option(help="Smallest weight of links beside the best ones.")
-    ] = None,
-    theme: Annotated[Theme, typer.Option(help="Colours of pictures.")] = "light",
+    output: OutputOption = None,
+    kind: KindOption = "attention",
+    level: LevelOption = "word",
+    threshold: ThresholdOption = None,
+    theme: ThemeOption = "light",
     checkpoints: CheckpointsOption = None,
 ) -> None:
     """Align a text with a translation that is there already, or many of them, a line each.

@@ -10,11 +10,12 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from app.errors import InvalidInputError
-from app.formats.aligned import AlignedText
+from app.formats.aligned import AlignedText, Theme
 from app.formats.text_blocks import heat_map, legend
 from app.models import LoadedModels, StartupError, load_models
 from app.problems import field_error
 from app.settings import Settings, SettingsError, load_settings
+from model.alignment import AlignmentKind, Level
 
 CANNOT_START = 1
 WRONG_INPUT = 2
@@ -27,6 +28,17 @@ CheckpointsOption = Annotated[
     Path | None,
     typer.Option(help="Folder of checkpoints, instead of SOFTALIGN_CHECKPOINTS."),
 ]
+OutputOption = Annotated[
+    Path | None, typer.Option("--output", "-o", help="File; its ending can be the format.")
+]
+KindOption = Annotated[
+    AlignmentKind, typer.Option(help="head is the better one, of models that have it.")
+]
+LevelOption = Annotated[Level, typer.Option(help="Tokens of the alignment.")]
+ThresholdOption = Annotated[
+    float | None, typer.Option(help="Smallest weight of links beside the best ones.")
+]
+ThemeOption = Annotated[Theme, typer.Option(help="Colours of pictures.")]
 
 
 def start(checkpoints: Path | None) -> tuple[Settings, LoadedModels]:

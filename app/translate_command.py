@@ -12,14 +12,19 @@ from app.bulk.forms import BULK_FORMS
 from app.bulk.run import WINDOW_LINES
 from app.bulk_command import translate_file
 from app.errors import ServiceError
-from app.formats.aligned import AlignedText, FormatOptions, Theme
+from app.formats.aligned import AlignedText, FormatOptions
 from app.formats.table import FORMATS, choose_format, write
-from app.schemas import AlignmentRequest, DecodingRequest, Level, TranslateRequest
+from app.schemas import AlignmentRequest, DecodingRequest, TranslateRequest
 from app.service import Service
 from app.terminal import (
     HEAT_MAP,
     WRONG_INPUT,
     CheckpointsOption,
+    KindOption,
+    LevelOption,
+    OutputOption,
+    ThemeOption,
+    ThresholdOption,
     fail,
     put_out,
     readable,
@@ -27,7 +32,6 @@ from app.terminal import (
     text_or_input,
     what_is_wrong,
 )
-from model.alignment import AlignmentKind
 from model.hypothesis import SearchOptions
 
 TRANSLATION_FORMS = (HEAT_MAP, "text", "json")
@@ -51,17 +55,11 @@ def translate(
             f"answers), or the alignment as {', '.join(one.name for one in FORMATS[1:])}."
         ),
     ] = None,
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="File; its ending can be the format.")
-    ] = None,
-    kind: Annotated[
-        AlignmentKind, typer.Option(help="head is the better one, of models that have it.")
-    ] = "attention",
-    level: Annotated[Level, typer.Option(help="Tokens of the alignment.")] = "word",
-    threshold: Annotated[
-        float | None, typer.Option(help="Smallest weight of links beside the best ones.")
-    ] = None,
-    theme: Annotated[Theme, typer.Option(help="Colours of pictures.")] = "light",
+    output: OutputOption = None,
+    kind: KindOption = "attention",
+    level: LevelOption = "word",
+    threshold: ThresholdOption = None,
+    theme: ThemeOption = "light",
     input: Annotated[
         Path | None,
         typer.Option(
