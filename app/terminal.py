@@ -100,7 +100,8 @@ def readable(aligned: AlignedText, asked: str, *, to_terminal: bool) -> bytes:
                 for line in heat_map(one.alignment, console.width):
                     console.print(line, no_wrap=True, crop=False, overflow="ignore")
             print(file=lines)
-            console.print(legend(), no_wrap=True)
+            for line in legend(console.width):
+                console.print(line, no_wrap=True)
         return lines.getvalue().encode()
 
 

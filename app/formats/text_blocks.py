@@ -29,7 +29,7 @@ def text_blocks(aligned: AlignedText, options: FormatOptions) -> bytes:
         if lines:
             lines.append("")
         lines += [line.plain.rstrip() for line in heat_map(one.alignment, options.width)]
-    lines += ["", legend().plain]
+    lines += ["", *(line.plain for line in legend(options.width))]
     return ("\n".join(lines) + "\n").encode()
 
 
@@ -51,14 +51,19 @@ def heat_map(alignment: Alignment, width: int) -> Iterator[Text]:
             yield _row(wcwidth.clip(name, 0, room), row[first : first + columns], room)
 
 
-def legend() -> Text:
-    """What the blocks mean."""
-    line = Text("weight: ")
+def legend(width: int) -> Iterator[Text]:
+    """What the blocks mean, in lines of at most `width` cells."""
+    line, gap = Text("weight:"), " "
     for shade, (block, colour) in enumerate(zip(_SHADES, _COLOURS, strict=True)):
         least = max(0.0, (shade - 0.5) / (len(_SHADES) - 1))
-        line.append(f"[{block * COLUMN}]", style=colour).append(f" ≥ {least:.3g}  ")
-    line.rstrip()
-    return line
+        entry = Text.assemble((f"[{block * COLUMN}]", colour), f" ≥ {least:.3g}")
+        if line.cell_len + len(gap) + entry.cell_len > width:
+            yield line
+            line = entry
+        else:
+            line.append(gap).append_text(entry)
+        gap = "  "
+    yield line
 
 
 def _headings(tokens: Sequence[str], room: int) -> Iterator[Text]:

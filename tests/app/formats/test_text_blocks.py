@@ -55,5 +55,8 @@ def test_an_empty_matrix_draws_nothing():
 def test_the_form_has_all_segments_and_says_what_the_blocks_mean():
     lines = text_blocks(texts.two_segments(), FormatOptions(width=40)).decode().splitlines()
     assert sum(line.startswith("Le ") for line in lines) == 2
-    assert lines[-1] == legend().plain
+    assert lines[-1] == [line.plain for line in legend(40)][-1]
+    for width in (20, 40, 79):
+        written = text_blocks(texts.two_segments(), FormatOptions(width=width)).decode()
+        assert max(map(wcwidth.width, written.splitlines())) <= width
     assert "" in lines
