@@ -11,12 +11,14 @@ from fastapi.routing import iter_route_contexts
 from app.authentication import Authenticator, Caller, presented_keys
 from app.authorisation import PUBLIC_PATHS, authorise
 from app.client_address import Network, client_of
-from app.errors import AccessError
+from app.errors import AccessError, FieldError, InvalidInputError
 from app.json_route import JsonRoute
 from app.keys import KEY
+from app.problems import MAX_FIELD_ERRORS
 from app.rate_limits import Counters, RateLimits
 from app.settings import Settings, read_secret
 from app.storage.api_keys import ApiKeys
+from app.strict_json import pointer_part
 
 KEY_PARAMETERS = frozenset(
     {"key", "api_key", "api-key", "apikey", "x-api-key", "access_token", "token", "authorization"}
@@ -87,6 +89,8 @@ class GuardedRoute(JsonRoute):
             gate: Gate = request.app.state.gate
             caller = await gate.admit(request, f"{request.method} {self.path}")
             request.state.caller = caller
+            if not self.dependant.query_params:
+                refuse_parameters(request)
             kind, _, kid = caller.identity.partition(":")
             if kind == "key":
                 request.state.facts["key_id"] = kid
@@ -95,6 +99,16 @@ class GuardedRoute(JsonRoute):
             return response
 
         return guarded
+
+
+def refuse_parameters(request: Request) -> None:
+    """Refuse names in the query of an address that takes none: they would be ignored."""
+    errors = [
+        FieldError(pointer_part(name), "extra_forbidden", "This address takes no parameters.")
+        for name in dict.fromkeys(request.query_params)
+    ]
+    if errors:
+        raise InvalidInputError.of(errors[:MAX_FIELD_ERRORS])
 
 
 async def _caller(request: Request) -> Caller:

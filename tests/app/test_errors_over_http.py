@@ -191,6 +191,16 @@ async def test_a_parameter_that_cannot_be_used_is_named(client, address, pointer
     assert "cannot be used" not in problem["errors"][0]["message"]
 
 
+async def test_parameters_of_an_address_that_takes_none_are_refused(client):
+    for response in (
+        await client.get("/v1/models?verbose=1&verbose=2"),
+        await client.post("/v1/translate?verbose=1", json={"text": "a"}),
+        await client.delete("/v1/translations/abc?verbose=1"),
+    ):
+        [error] = check_problem(response)["errors"]
+        assert (error["pointer"], error["code"]) == ("/verbose", "extra_forbidden")
+
+
 async def test_parameters_are_named_beside_a_body(client):
     body = {"source": "a", "target": "b"}
     problem = check_problem(await client.post("/v1/align?segment=1", json=body))
