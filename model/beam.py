@@ -1,7 +1,12 @@
-"""One extension of many beams at once, each as wide as its own sentence asks."""
+"""One extension of many beams at once, each as wide as its own sentence asks.
+
+Ranking the vocabulary is the device's work; what is left then, a few continuations of each row, is
+the host's, in numpy (see `model/layout.py`).
+"""
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
@@ -28,69 +33,70 @@ FEWEST_BLOCKS = 48
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """The most probable continuations of each row, C of them, best first."""
+    """The most probable continuations of each row, C of them."""
 
-    tokens: Int[Tensor, "R C"]
-    log_probs: Float[Tensor, "R C"]
-    """log p(y_i | y_<i, x); −∞ for a token that is never produced."""
+    tokens: Int[np.ndarray, "R C"]
+    log_probs: Float[np.ndarray, "R C"]
+    """log p(y_i | y_<i, x), best first; −∞ for a token that is never produced."""
 
 
 @dataclass(frozen=True, slots=True)
 class Extension:
     """The new rows: those of one sentence side by side, best first."""
 
-    parents: Int[Tensor, " N"]
+    parents: Int[np.ndarray, " N"]
     """Row that each new one extends."""
-    sentences: Int[Tensor, " N"]
-    tokens: Int[Tensor, " N"]
-    token_log_probs: Float[Tensor, " N"]
-    log_probs: Float[Tensor, " N"]
+    sentences: Int[np.ndarray, " N"]
+    tokens: Int[np.ndarray, " N"]
+    token_log_probs: Float[np.ndarray, " N"]
+    log_probs: Float[np.ndarray, " N"]
     """Log-probability of the whole hypothesis, the new token included."""
 
 
 def candidates(
-    logits: Float[Tensor, "R V"], banned: Int[Tensor, " X"], count: int = CANDIDATES
+    logits: Float[Tensor, "R V"], banned: Bool[np.ndarray, " V"], count: int = CANDIDATES
 ) -> Candidates:
-    """The `count` most probable continuations of each row that are not among `banned`.
+    """The `count` most probable continuations of each row that are not `banned`.
 
     Probabilities are the network's own: a banned token keeps its share, so that a hypothesis costs
     exactly what teacher forcing says. Rows whose logits are not finite get NaN.
     """
-    enough = min(count + banned.numel(), logits.shape[1])
+    enough = min(count + int(np.count_nonzero(banned)), logits.shape[1])
     chunks = [
         _most_probable(logits[first : first + CHUNK_ROWS].float(), enough)
         for first in range(0, logits.shape[0], CHUNK_ROWS)
     ]
-    tokens = torch.cat([chunk.tokens for chunk in chunks])
-    log_probs = torch.cat([chunk.log_probs for chunk in chunks])
-    return Candidates(tokens, log_probs.masked_fill(_is_any_of(tokens, banned), -torch.inf))
+    log_probs, tokens = chunks[0] if len(chunks) == 1 else map(torch.cat, zip(*chunks, strict=True))
+    found = Candidates(tokens.numpy(force=True), log_probs.numpy(force=True))
+    found.log_probs[banned[found.tokens]] = -np.inf
+    return found
 
 
 def prescribe(
     options: Candidates,
     logits: Float[Tensor, "R V"],
-    rows: Int[Tensor, " F"],
-    tokens: Int[Tensor, " F"],
+    rows: Int[np.ndarray, " F"],
+    tokens: Int[np.ndarray, " F"],
 ) -> Candidates:
     """Leave each of `rows` one continuation, its own of `tokens`, however probable it is."""
-    chosen = logits[rows].float().log_softmax(dim=1).gather(1, tokens[:, None])
-    log_probs = options.log_probs.index_fill(0, rows, -torch.inf)
-    log_probs[rows, 0] = chosen[:, 0]
-    continuations = options.tokens.clone()
-    continuations[rows, 0] = tokens
-    return Candidates(continuations, log_probs)
+    index = torch.from_numpy(np.stack([rows, tokens])).to(logits.device)
+    chosen = logits[index[0]].float().log_softmax(dim=1).gather(1, index[1][:, None])
+    found = Candidates(options.tokens.copy(), options.log_probs.copy())
+    found.log_probs[rows] = -np.inf
+    found.log_probs[rows, 0] = chosen[:, 0].numpy(force=True)
+    found.tokens[rows, 0] = tokens
+    return found
 
 
-def _is_any_of(tokens: Int[Tensor, "R C"], banned: Int[Tensor, " X"]) -> Bool[Tensor, "R C"]:
-    return (tokens[:, :, None] == banned).any(dim=2)
-
-
-def _most_probable(logits: Float[Tensor, "R V"], count: int) -> Candidates:
+def _most_probable(
+    logits: Float[Tensor, "R V"], count: int
+) -> tuple[Float[Tensor, "R C"], Int[Tensor, "R C"]]:
+    """The `count` greatest log-probabilities of each row, and their tokens."""
     best, tokens = largest(logits, count)
     # The softmax kernel is the fastest way to Σ exp; its greatest value is exact to rounding,
     # where the others may underflow: log Σ exp = best − log p(best).
     top = torch.softmax(logits, dim=1).gather(1, tokens[:, :1])
-    return Candidates(tokens, best - (best[:, :1] - top.log()))
+    return best - (best[:, :1] - top.log_()), tokens
 
 
 def largest(
@@ -108,22 +114,34 @@ def largest(
         return best, places
     whole = values[:, : blocks * BLOCK].view(rows, blocks, BLOCK)
     chosen = whole.amax(dim=2).topk(min(count, blocks), dim=1, sorted=False).indices
-    every_row = torch.arange(rows, device=values.device)[:, None]
-    pool = whole[every_row, chosen].flatten(1)
+    pool = _blocks(values, whole, chosen)
     if blocks * BLOCK < size:
         # The rest, which fills no block, stands behind the chosen blocks as one more of them.
         pool = torch.cat([pool, values[:, blocks * BLOCK :]], dim=1)
         chosen = pad(chosen, (0, 1), value=blocks)
     best, places = pool.topk(count, dim=1)
-    block = places.div(BLOCK, rounding_mode="floor")
+    block = places >> BLOCK.bit_length() - 1
     return best, places + (chosen.gather(1, block) - block) * BLOCK
 
 
+def _blocks(
+    values: Float[Tensor, "R V"], whole: Float[Tensor, "R N L"], chosen: Int[Tensor, "R C"]
+) -> Float[Tensor, "R CL"]:
+    """The chosen blocks of each row side by side."""
+    rows, blocks, _ = whole.shape
+    if values.shape[1] % BLOCK == 0:  # all blocks of all rows are one table: the faster look-up
+        first = torch.arange(0, rows * blocks, blocks, device=values.device)
+        table = values.view(-1, BLOCK)
+        return table.index_select(0, (chosen + first[:, None]).view(-1)).view(rows, -1)
+    every_row = torch.arange(rows, device=values.device)[:, None]
+    return whole[every_row, chosen].flatten(1)
+
+
 def extend(
-    log_probs: Float[Tensor, " R"],
+    log_probs: Float[np.ndarray, " R"],
     options: Candidates,
     layout: RowLayout,
-    widths: Int[Tensor, " B"],
+    widths: Int[np.ndarray, " B"],
     widest: int,
 ) -> Extension:
     """The best continuations of every sentence, over all K · V of its beam.
@@ -135,31 +153,29 @@ def extend(
     if widest == 1:
         return _extend_single_rows(log_probs, options, layout)
     count = options.tokens.shape[1]
-    grid = layout.grid.spread(log_probs[:, None] + options.log_probs, empty=-torch.inf)
+    totals = layout.spread(log_probs[:, None] + options.log_probs, empty=-np.inf)
     # Stable, so that of equal totals the row that stood first stays first.
-    ranked, places = grid.flatten(1).sort(dim=1, descending=True, stable=True)
-    ranked, places = ranked[:, :widest], places[:, :widest]
-    ranks = torch.arange(ranked.shape[1], device=ranked.device)
-    sentences, kept = ((ranks < widths[:, None]) & (ranked > -torch.inf)).nonzero().unbind(dim=1)
-    places = places[sentences, kept]
-    rows = places.div(count, rounding_mode="floor")
-    parents = layout.first_rows[sentences] + rows
-    # The same places in the rows' own table, without the empty ones of the grid.
-    places = parents * count + (places - rows * count)
+    order = np.argsort(-totals, axis=1, kind="stable")[:, :widest]
+    ranked = np.take_along_axis(totals, order, axis=1)
+    ranks = np.arange(order.shape[1])
+    sentences, kept = ((ranks < widths[:, None]) & (ranked > -np.inf)).nonzero()
+    slots, columns = np.divmod(order[sentences, kept], count)
+    parents = layout.first_rows[sentences] + slots
     return Extension(
         parents,
         sentences,
-        options.tokens.take(places),
-        options.log_probs.take(places),
+        options.tokens[parents, columns],
+        options.log_probs[parents, columns],
         ranked[sentences, kept],
     )
 
 
 def _extend_single_rows(
-    log_probs: Float[Tensor, " R"], options: Candidates, layout: RowLayout
+    log_probs: Float[np.ndarray, " R"], options: Candidates, layout: RowLayout
 ) -> Extension:
     """Where no sentence may have more than one row there is nothing to compare between rows."""
-    token_log_probs, columns = options.log_probs.max(dim=1)
-    tokens = options.tokens.gather(1, columns[:, None])[:, 0]
-    rows = torch.arange(log_probs.shape[0], device=log_probs.device)
+    rows = np.arange(log_probs.shape[0])
+    columns = options.log_probs.argmax(axis=1)
+    token_log_probs = options.log_probs[rows, columns]
+    tokens = options.tokens[rows, columns]
     return Extension(rows, layout.sentences, tokens, token_log_probs, log_probs + token_log_probs)

@@ -104,9 +104,10 @@ class GRUCell(RecurrentCell):
     ) -> Float[Tensor, "R Z"]:
         """h' from the gates in the order r, z, n."""
         width = 2 * self.units
-        gates = torch.sigmoid(projected[:, :width] + recurrent[:, :width])
-        reset, update = gates.chunk(2, dim=1)
-        candidate = torch.tanh(projected[:, width:] + reset * recurrent[:, width:])
+        projected_gates, projected_candidate = projected.tensor_split([width], dim=1)
+        recurrent_gates, recurrent_candidate = recurrent.tensor_split([width], dim=1)
+        reset, update = (projected_gates + recurrent_gates).sigmoid_().chunk(2, dim=1)
+        candidate = torch.addcmul(projected_candidate, reset, recurrent_candidate).tanh_()
         return torch.lerp(candidate, state, update)
 
 

@@ -14,7 +14,6 @@ from jaxtyping import Float
 from torch import Tensor
 
 from model.fast_memory import FastMemory, ShelfRows
-from model.packed import PackedLinear
 
 LARGEST_EXPONENT = 20.0
 """Queries and keys are clamped to ±20, so that e^{2q} e^{2k} is finite. The sum of a clamped one
@@ -29,8 +28,7 @@ class FastAttention:
     """α and c of all rows, from exponentiated keys and queries."""
 
     def __init__(self, energy: Float[Tensor, "1 A"]) -> None:
-        # Packed, and in float32: a row's energy must not depend on how many rows there are.
-        self._energy = PackedLinear(-2.0 * energy, None, torch.float32)
+        self._energy = -2.0 * energy[0].detach()
         self._one = torch.ones((), device=energy.device)
 
     def __call__(
@@ -53,7 +51,7 @@ class FastAttention:
         self, queries: Float[Tensor, "R A"], part: ShelfRows
     ) -> tuple[Float[Tensor, "R S"], Float[Tensor, "R C"]]:
         """The same of the rows of one shelf, given e^{2 W_a s}."""
-        memory, grid = part.shelf.memory, part.grid
+        memory, grid = part.memory, part.grid
         # The places that no row takes come to something finite, which nobody collects.
         energies = self._energies(grid.spread(queries, empty=0.0), memory.keys)
         weights = torch.softmax(energies + memory.bias[:, None], dim=-1)
@@ -69,8 +67,10 @@ class FastAttention:
             half = sentences // 2
             parts = [(queries[:half], keys[:half]), (queries[half:], keys[half:])]
             return torch.cat([self._energies(*part) for part in parts])
-        hidden = torch.addcmul(self._one, queries[:, :, None], keys[:, None]).reciprocal_()
-        return self._energy(hidden.flatten(0, 2)).view(hidden.shape[:3])
+        hidden = torch.addcmul(self._one, queries[:, :, None], keys[:, None])
+        # A sum for each row by itself: a matrix product would give a row other last bits in other
+        # company, and costs more for few rows.
+        return torch.div(self._energy, hidden, out=hidden).sum(dim=-1)
 
 
 def exponential(x: Float[Tensor, "*R A"]) -> Float[Tensor, "*R A"]:

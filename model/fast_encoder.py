@@ -17,8 +17,9 @@ class FastEncoder:
         cells = (encoder.forward_cell, encoder.backward_cell)
         self._cell = encoder.forward_cell
         """Either cell, for the equations that take no weights."""
-        self._gates = [cell.project(embeddings).to(dtype) for cell in cells]
-        """W x + b of every token, once and for all (V, G) for each direction."""
+        self._tokens = embeddings.shape[0]
+        self._gates = torch.cat([cell.project(embeddings) for cell in cells]).to(dtype)
+        """W x + b of every token, once and for all: ahead, and behind that back (2V, G)."""
         self._recurrent = [
             PackedLinear(cell.recurrent.weight, cell.recurrent.bias, dtype) for cell in cells
         ]
@@ -28,26 +29,26 @@ class FastEncoder:
     ) -> Float[Tensor, "B S E"]:
         """Annotations of every position; those of padding mean nothing."""
         mirrored = reversal(lengths, source.shape[1])
-        ahead, back = self._run(source, source.gather(1, mirrored))
+        ahead, back = self._run(torch.cat([source, source.gather(1, mirrored) + self._tokens]))
         back = back.gather(1, mirrored[:, :, None].expand_as(back))
         return torch.cat([ahead, back], dim=-1)
 
     def _run(
-        self, ahead: Int[Tensor, "B S"], back: Int[Tensor, "B S"]
+        self, ids: Int[Tensor, "N S"]
     ) -> tuple[Float[Tensor, "B S H"], Float[Tensor, "B S H"]]:
-        """The outputs of either direction, each in its own reading order."""
-        count, positions = ahead.shape
-        gates = torch.cat(
-            [table[ids.T] for table, ids in zip(self._gates, (ahead, back), strict=True)], dim=1
-        )
-        state = torch.zeros(2 * count, self._cell.state_size, device=ahead.device)
-        outputs = torch.empty(positions, 2 * count, self._cell.units, device=ahead.device)
-        for position in range(positions):
+        """The outputs of either direction, from the ids that each reads, one above the other."""
+        rows = ids.shape[0]
+        state = torch.zeros(rows, self._cell.state_size, device=ids.device)
+        products = state.new_empty(rows, self._cell.gates_size)
+        outputs = []
+        for tokens in ids.T.contiguous():
             hidden = self._cell.output(state)
-            recurrent = torch.cat(
-                [self._recurrent[0](hidden[:count]), self._recurrent[1](hidden[count:])]
-            )
-            state = self._cell.combine(gates[position].float(), recurrent.float(), state)
-            outputs[position] = self._cell.output(state)
-        by_sentence = outputs.transpose(0, 1)
-        return by_sentence[:count], by_sentence[count:]
+            for recurrent, its, product in zip(
+                self._recurrent, hidden.tensor_split(2), products.tensor_split(2), strict=True
+            ):
+                product.copy_(recurrent(its))  # to float32 and side by side in one pass
+            gates = self._gates.index_select(0, tokens).float()
+            state = self._cell.combine(gates, products, state)
+            outputs.append(self._cell.output(state))
+        ahead, back = torch.stack(outputs, dim=1).tensor_split(2)
+        return ahead, back

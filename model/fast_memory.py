@@ -7,6 +7,7 @@ back: nothing else is copied.
 
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -43,6 +44,8 @@ class Remembered:
     def padded(self, positions: int) -> "Remembered":
         """The same with so many positions, the new ones masked."""
         behind = positions - self.bias.shape[1]
+        if behind == 0:
+            return self
         return Remembered(
             pad(self.keys, (0, 0, 0, behind)),
             pad(self.values, (0, 0, 0, behind)),
@@ -124,6 +127,8 @@ class ShelfRows:
     """The rows that attend to one shelf."""
 
     shelf: Shelf
+    memory: Remembered
+    """What stands in the shelf's used places."""
     members: Int[Tensor, " N"] | None
     """Which of all rows they are; None for all, in order."""
     grid: Grid
@@ -168,23 +173,30 @@ class FastMemory:
     def fixed_contexts(self) -> Float[Tensor, "R C"]:
         """The contexts of a network without attention: each sentence's one vector."""
         [part] = self.attending
-        return part.grid.collect(part.shelf.memory.values.expand(-1, part.grid.depth, -1))
+        return part.grid.collect(part.memory.values.expand(-1, part.grid.depth, -1))
 
     def select(self, rows: Int[Tensor, " R"]) -> "FastMemory":
         """The same memory, attended to by rows of these sentences (ascending); copies nothing."""
-        layout = RowLayout.of(rows, len(self.locations))
-        places = self._indices([one.place for one in self.locations])[rows]
+        owners = rows.numpy(force=True)
+        layout = RowLayout.of(owners, len(self.locations))
+        places = np.array([one.place for one in self.locations])[owners]
         shelves = self._shelves()
         if len(shelves) == 1:
-            grid = Grid.of(places, layout.slots, shelves[0].used)
-            return replace(self, attending=(ShelfRows(shelves[0], None, grid),))
-        shelf_of = self._indices([shelves.index(one.shelf) for one in self.locations])[rows]
+            part = self._rows_of(shelves[0], places, layout.slots)
+            return replace(self, attending=(part,))
+        shelf_of = np.array([shelves.index(one.shelf) for one in self.locations])[owners]
         attending = []
         for number, shelf in enumerate(shelves):
-            members = (shelf_of == number).nonzero()[:, 0]
-            grid = Grid.of(places[members], layout.slots[members], shelf.used)
-            attending.append(ShelfRows(shelf, members, grid))
+            members = (shelf_of == number).nonzero()[0]
+            part = self._rows_of(shelf, places[members], layout.slots[members])
+            attending.append(replace(part, members=torch.from_numpy(members).to(self.device)))
         return replace(self, attending=tuple(attending))
+
+    def _rows_of(
+        self, shelf: Shelf, places: Int[np.ndarray, " N"], slots: Int[np.ndarray, " N"]
+    ) -> ShelfRows:
+        grid = Grid.of(places, slots, shelf.used, self.device)
+        return ShelfRows(shelf, shelf.memory, None, grid)
 
     def keep(self, sentences: Int[Tensor, " B"]) -> "FastMemory":
         """The memory of these sentences alone; the places of the others are free."""

@@ -1,15 +1,22 @@
-"""How rows of different sentences lie in a grid, so that all sentences are worked on at once."""
+"""How rows of different sentences lie in a grid, so that all sentences are worked on at once.
+
+Whose row each is, is known on the host and worked out in numpy: the arrays are small, and a call of
+numpy costs a third of one of torch.
+"""
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+CPU = torch.device("cpu")
+
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """R rows in a grid of P × K places."""
+    """R rows of a tensor in a grid of P × K places."""
 
     groups: int
     depth: int
@@ -17,15 +24,19 @@ class Grid:
     """Where each row stands in the flattened grid; None where the rows fill it in order."""
 
     @classmethod
-    def of(cls, groups: Int[Tensor, " R"], slots: Int[Tensor, " R"], count: int) -> "Grid":
+    def of(
+        cls,
+        groups: Int[np.ndarray, " R"],
+        slots: Int[np.ndarray, " R"],
+        count: int,
+        device: torch.device = CPU,
+    ) -> "Grid":
         """The grid in which each row has a slot of its own in its group, one of `count`."""
         rows = groups.shape[0]
         depth = int(slots.max()) + 1 if rows else 0
         places = groups * depth + slots
-        fills = depth * count == rows and torch.equal(
-            places, torch.arange(rows, device=places.device)
-        )
-        return cls(count, depth, None if fills else places)
+        fills = depth * count == rows and np.array_equal(places, np.arange(rows))
+        return cls(count, depth, None if fills else torch.from_numpy(places).to(device))
 
     def spread(self, rows: Float[Tensor, "R C"], empty: float) -> Float[Tensor, "P K C"]:
         """Rows put in their places; the places left over hold `empty`."""
@@ -39,29 +50,35 @@ class Grid:
     def collect(self, grid: Float[Tensor, "P K C"]) -> Float[Tensor, "R C"]:
         """The rows of a grid, in their own order."""
         flat = grid.flatten(0, 1)
-        return flat if self.places is None else flat[self.places]
+        return flat if self.places is None else flat.index_select(0, self.places)
 
 
 @dataclass(frozen=True, slots=True)
 class RowLayout:
     """R rows of B sentences, those of one sentence side by side."""
 
-    sentences: Int[Tensor, " R"]
+    sentences: Int[np.ndarray, " R"]
     """The sentence of each row, ascending."""
-    counts: Int[Tensor, " B"]
+    counts: Int[np.ndarray, " B"]
     """Rows of each sentence; may be 0."""
-    first_rows: Int[Tensor, " B"]
+    first_rows: Int[np.ndarray, " B"]
     """The first row of each sentence, or where it would stand."""
-    slots: Int[Tensor, " R"]
+    slots: Int[np.ndarray, " R"]
     """Which of its sentence's rows each is."""
-    grid: Grid
-    """The rows as B × K places."""
 
     @classmethod
-    def of(cls, sentences: Int[Tensor, " R"], count: int) -> "RowLayout":
+    def of(cls, sentences: Int[np.ndarray, " R"], count: int) -> "RowLayout":
         """The layout of rows that belong to `sentences` (ascending), of `count` sentences."""
-        counts = torch.bincount(sentences, minlength=count)
-        first_rows = counts.cumsum(0) - counts
-        rows = torch.arange(sentences.shape[0], device=sentences.device)
-        slots = rows - first_rows[sentences]
-        return cls(sentences, counts, first_rows, slots, Grid.of(sentences, slots, count))
+        counts = np.bincount(sentences, minlength=count)
+        first_rows = counts.cumsum() - counts
+        slots = np.arange(sentences.shape[0]) - first_rows[sentences]
+        return cls(sentences, counts, first_rows, slots)
+
+    def spread(self, rows: Float[np.ndarray, "R C"], empty: float) -> Float[np.ndarray, "B KC"]:
+        """The rows of each sentence behind each other, as wide as the most rows of any need."""
+        count, depth = self.counts.shape[0], int(self.counts.max(initial=0))
+        if count * depth == rows.shape[0]:
+            return rows.reshape(count, -1)
+        grid = np.full((count, depth, rows.shape[1]), empty, dtype=rows.dtype)
+        grid[self.sentences, self.slots] = rows
+        return grid.reshape(count, -1)

@@ -23,6 +23,7 @@ from dataclasses import replace
 from itertools import count
 from typing import Generic
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
@@ -34,7 +35,7 @@ from model.head_weights import head_keys, look_back
 from model.hypothesis import Ending, Hypothesis, SearchOptions, best_first, score
 from model.search_events import Event, Failed, Finished, Progress, SearchRequest
 from model.step_model import M, StepModel
-from model.table import Columns, Rows, Sentence, Table
+from model.table import Columns, Rows, Sentence, Table, take_rows
 from model.trellis import Trellis
 
 CPU = torch.device("cpu")
@@ -48,7 +49,8 @@ class BeamSearch(Generic[M]):
         self._model = model
         self._device = device
         self._pad_id, self._bos_id, self._eos_id = config.pad_id, config.bos_id, config.eos_id
-        self._banned = torch.tensor([config.pad_id, config.bos_id, config.unk_id], device=device)
+        self._banned = np.zeros(config.target_vocabulary_size, dtype=np.bool_)
+        self._banned[[config.pad_id, config.bos_id, config.unk_id]] = True
         self._slots = count()
         self._table: Table[M] | None = None
         self._trellis = Trellis()
@@ -98,7 +100,7 @@ class BeamSearch(Generic[M]):
                 sentence.head_keys = head_keys(self._model, memory, index, source)
         admitted = Table(
             sentences,
-            Columns.of(sentences, self._device),
+            Columns.of(sentences),
             Rows.first(state, self._bos_id),
             memory,
         )
@@ -115,9 +117,9 @@ class BeamSearch(Generic[M]):
         while self._table is not None:
             table = self._table
             rows, widest = table.rows, table.widest
-            step = self._model.step(rows.inputs, rows.state, table.attended())
+            step = self._model.step(*rows.on_device(), table.attended())
             options = candidates(step.logits, self._banned, max(CANDIDATES, widest))
-            failed = options.log_probs[:, 0].isnan()
+            failed = np.isnan(options.log_probs[:, 0])
             if not failed.any():
                 options = self._prescribe(table, step.logits, options)
                 extension = extend(
@@ -136,7 +138,7 @@ class BeamSearch(Generic[M]):
         """
         if self._table is not None:
             columns = [sentence.slot in slots for sentence in self._table.sentences]
-            self._model.step(*self._table.inputs_of(torch.tensor(columns, device=self._device)))
+            self._model.step(*self._table.inputs_of(np.array(columns)))
 
     @torch.inference_mode()
     def cancel(self, slot: int) -> bool:
@@ -144,10 +146,10 @@ class BeamSearch(Generic[M]):
         if self._table is None or slot not in self._table.slots():
             return False
         others = [slot != other for other in self._table.slots()]
-        self._keep(torch.tensor(others, device=self._device))
+        self._keep(np.array(others))
         return True
 
-    def _keep(self, kept: Bool[Tensor, " B"]) -> None:
+    def _keep(self, kept: Bool[np.ndarray, " B"]) -> None:
         """Drop the other sentences; the table is gone with the last."""
         assert self._table is not None
         if kept.any():
@@ -156,11 +158,11 @@ class BeamSearch(Generic[M]):
             self._table = None
             self._trellis = Trellis()
 
-    def _fail(self, table: Table[M], columns: Int[Tensor, " F"]) -> list[Event]:
+    def _fail(self, table: Table[M], columns: Int[np.ndarray, " F"]) -> list[Event]:
         """Drop sentences that have a row without probabilities."""
-        kept = torch.ones(len(table.sentences), dtype=torch.bool, device=self._device)
+        kept = np.ones(len(table.sentences), dtype=np.bool_)
         kept[columns] = False
-        failed = (~kept).nonzero()[:, 0].tolist()
+        failed = (~kept).nonzero()[0].tolist()
         events: list[Event] = [
             Failed(table.sentences[column].slot, "the network gave no finite probability")
             for column in failed
@@ -175,13 +177,8 @@ class BeamSearch(Generic[M]):
         forced = [column for column, one in enumerate(table.sentences) if one.target is not None]
         if not forced:
             return options
-        columns = torch.tensor(forced, device=self._device)
-        return prescribe(
-            options,
-            logits,
-            table.layout().first_rows[columns],
-            table.prescribed(forced),
-        )
+        rows = table.layout().first_rows[forced]
+        return prescribe(options, logits, rows, table.prescribed(forced))
 
     def _advance(self, table: Table[M], extension: Extension, step: Step) -> list[Event]:
         """Put the extended hypotheses in the table; those that end leave it."""
@@ -202,7 +199,7 @@ class BeamSearch(Generic[M]):
         if not any(sentence.endings for sentence in table.sentences):
             return []
         settled = table.settled()
-        columns = settled.nonzero()[:, 0].tolist()
+        columns = settled.nonzero()[0].tolist()
         events = [self._finish(table.sentences[column]) for column in columns]
         if events:
             self._keep(~settled)
@@ -218,8 +215,8 @@ class BeamSearch(Generic[M]):
             [table.rows.nodes[parent] for parent in parents],
             extension.tokens.tolist(),
             extension.token_log_probs.tolist(),
-            step.weights[extension.parents],
-            step.state[extension.parents] if table.wants_states else None,
+            take_rows(step.weights, extension.parents),
+            take_rows(step.state, extension.parents) if table.wants_states else None,
         )
 
     def _end(
@@ -227,15 +224,15 @@ class BeamSearch(Generic[M]):
         table: Table[M],
         extension: Extension,
         nodes: list[int],
-        ended: Bool[Tensor, " N"],
-        at_eos: Bool[Tensor, " N"],
+        ended: Bool[np.ndarray, " N"],
+        at_eos: Bool[np.ndarray, " N"],
     ) -> None:
         """Note the hypotheses that end; each takes its place in the beam with it."""
-        widths = table.columns.widths - torch.bincount(
+        widths = table.columns.widths - np.bincount(
             extension.sentences[ended], minlength=len(table.sentences)
         )
-        bars = table.columns.bars.clone()
-        rows = ended.nonzero()[:, 0]
+        bars = table.columns.bars.copy()
+        rows = ended.nonzero()[0]
         columns, log_probs = extension.sentences[rows], extension.log_probs[rows]
         for row, column, log_prob, finished in zip(
             rows.tolist(), columns.tolist(), log_probs.tolist(), at_eos[rows].tolist(), strict=True
@@ -246,9 +243,11 @@ class BeamSearch(Generic[M]):
         table.columns = replace(table.columns, widths=widths, bars=bars)
 
     def _ending(self, sentence: Sentence, node: int, log_prob: float, *, finished: bool) -> Ending:
-        path = self._trellis.path(node, sentence.source_length)
-        value = score(log_prob, len(path.tokens), path.weights, sentence.options)
-        return Ending(node, log_prob, value, finished)
+        weights = None
+        if sentence.options.coverage_penalty:  # nothing else asks for them while rows end
+            weights = self._trellis.path(node, sentence.source_length).weights
+        length = self._trellis.length(node)
+        return Ending(node, log_prob, score(log_prob, length, weights, sentence.options), finished)
 
     def _finish(self, sentence: Sentence) -> Event:
         """The n-best of a sentence that has come to its end."""

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Generic
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
@@ -53,29 +54,27 @@ class Sentence:
 class Columns:
     """What every step needs of the B live sentences, side by side."""
 
-    widths: Int[Tensor, " B"]
+    widths: Int[np.ndarray, " B"]
     """Places left in the beam."""
-    ages: Int[Tensor, " B"]
+    ages: Int[np.ndarray, " B"]
     """Steps made, which is the length of each of its live hypotheses."""
-    longest: Int[Tensor, " B"]
+    longest: Int[np.ndarray, " B"]
     """Age at which the sentence is cut."""
-    bars: Float[Tensor, " B"]
+    bars: Float[np.ndarray, " B"]
     """`Sentence.bar` of each."""
 
     @classmethod
-    def of(cls, sentences: Sequence[Sentence], device: torch.device) -> "Columns":
+    def of(cls, sentences: Sequence[Sentence]) -> "Columns":
         """The columns of sentences before their first step."""
-        widths = [sentence.options.beam_size for sentence in sentences]
-        longest = [sentence.longest_target for sentence in sentences]
         count = len(sentences)
         return cls(
-            widths=torch.tensor(widths, device=device),
-            ages=torch.zeros(count, dtype=torch.long, device=device),
-            longest=torch.tensor(longest, device=device),
-            bars=torch.full((count,), -torch.inf, dtype=torch.double, device=device),
+            widths=np.array([sentence.options.beam_size for sentence in sentences]),
+            ages=np.zeros(count, dtype=np.int64),
+            longest=np.array([sentence.longest_target for sentence in sentences]),
+            bars=np.full(count, -np.inf),
         )
 
-    def select(self, kept: Bool[Tensor, " B"]) -> "Columns":
+    def select(self, kept: Bool[np.ndarray, " B"]) -> "Columns":
         """The columns of the sentences that stay."""
         return Columns(
             self.widths[kept],
@@ -87,33 +86,35 @@ class Columns:
     def join(self, other: "Columns") -> "Columns":
         """These and then the other's."""
         return Columns(
-            torch.cat([self.widths, other.widths]),
-            torch.cat([self.ages, other.ages]),
-            torch.cat([self.longest, other.longest]),
-            torch.cat([self.bars, other.bars]),
+            np.concatenate([self.widths, other.widths]),
+            np.concatenate([self.ages, other.ages]),
+            np.concatenate([self.longest, other.longest]),
+            np.concatenate([self.bars, other.bars]),
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """The R live hypotheses, those of one sentence side by side, best first."""
+    """The R live hypotheses, those of one sentence side by side, best first.
 
-    sentences: Int[Tensor, " R"]
+    Only the state is where the network is; everything else the search works out on the host.
+    """
+
+    sentences: Int[np.ndarray, " R"]
     """Column of the sentence that a row belongs to, ascending."""
-    inputs: Int[Tensor, " R"]
+    inputs: Int[np.ndarray, " R"]
     """Last token, BOS at first."""
     state: Float[Tensor, "R Z"]
-    log_probs: Float[Tensor, " R"]
+    log_probs: Float[np.ndarray, " R"]
     nodes: list[int]
     """Trellis node of the last token."""
 
     @classmethod
     def first(cls, state: Float[Tensor, "B Z"], bos_id: int) -> "Rows":
         """One row for each sentence, before the first step."""
-        sentences = torch.arange(state.shape[0], device=state.device)
-        inputs = torch.full_like(sentences, bos_id)
-        log_probs = torch.zeros(state.shape[0], device=state.device)
-        return cls(sentences, inputs, state, log_probs, [ROOT] * state.shape[0])
+        count = state.shape[0]
+        log_probs = np.zeros(count, dtype=np.float32)
+        return cls(np.arange(count), np.full(count, bos_id), state, log_probs, [ROOT] * count)
 
     @classmethod
     def extended(
@@ -123,30 +124,43 @@ class Rows:
         return cls(
             extension.sentences,
             extension.tokens,
-            state[extension.parents],
+            take_rows(state, extension.parents),
             extension.log_probs,
             nodes,
         )
 
-    def select(self, kept: Bool[Tensor, " R"]) -> "Rows":
+    def select(self, kept: Bool[np.ndarray, " R"]) -> "Rows":
         """The rows that stay."""
+        places = kept.nonzero()[0]
         return Rows(
-            self.sentences[kept],
-            self.inputs[kept],
-            self.state[kept],
-            self.log_probs[kept],
-            [self.nodes[row] for row in kept.nonzero()[:, 0].tolist()],
+            self.sentences[places],
+            self.inputs[places],
+            take_rows(self.state, places),
+            self.log_probs[places],
+            [self.nodes[row] for row in places.tolist()],
         )
 
     def join(self, other: "Rows") -> "Rows":
         """These and then the other's."""
         return Rows(
-            torch.cat([self.sentences, other.sentences]),
-            torch.cat([self.inputs, other.inputs]),
+            np.concatenate([self.sentences, other.sentences]),
+            np.concatenate([self.inputs, other.inputs]),
             torch.cat([self.state, other.state]),
-            torch.cat([self.log_probs, other.log_probs]),
+            np.concatenate([self.log_probs, other.log_probs]),
             self.nodes + other.nodes,
         )
+
+    def on_device(self) -> tuple[Int[Tensor, " R"], Float[Tensor, "R Z"]]:
+        """What the network's next step takes of them."""
+        return torch.from_numpy(self.inputs).to(self.state.device), self.state
+
+
+def take_rows(tensor: Float[Tensor, "R Z"], places: Int[np.ndarray, " N"]) -> Float[Tensor, "N Z"]:
+    """These rows of a tensor; the tensor itself where they are all of them in order."""
+    count = tensor.shape[0]
+    if places.shape[0] == count and np.array_equal(places, np.arange(count)):
+        return tensor
+    return tensor.index_select(0, torch.from_numpy(places).to(tensor.device))
 
 
 class Table(Generic[M]):
@@ -165,12 +179,11 @@ class Table(Generic[M]):
         """The widest beam asked for."""
         return max(sentence.options.beam_size for sentence in self.sentences)
 
-    def prescribed(self, columns: Sequence[int]) -> Int[Tensor, " F"]:
+    def prescribed(self, columns: Sequence[int]) -> Int[np.ndarray, " F"]:
         """The next token of each of these sentences, all of which follow a given target."""
         ages = self.columns.ages.tolist()
         targets = [(self.sentences[column].target, ages[column]) for column in columns]
-        tokens = [target[age] for target, age in targets if target is not None]
-        return torch.tensor(tokens, device=self.rows.inputs.device)
+        return np.array([target[age] for target, age in targets if target is not None])
 
     @property
     def wants_states(self) -> bool:
@@ -197,15 +210,18 @@ class Table(Generic[M]):
     def attended(self) -> M:
         """The memory of each row; made anew only when rows have moved between sentences."""
         if self._attended is None:
-            self._attended = self._memory.select(self.rows.sentences)
+            self._attended = self._memory_of(self.rows)
         return self._attended
 
     def inputs_of(
-        self, columns: Bool[Tensor, " B"]
+        self, columns: Bool[np.ndarray, " B"]
     ) -> tuple[Int[Tensor, " R"], Float[Tensor, "R Z"], M]:
         """What the network's next step takes for the rows of these sentences alone."""
         rows = self.rows.select(columns[self.rows.sentences])
-        return rows.inputs, rows.state, self._memory.select(rows.sentences)
+        return *rows.on_device(), self._memory_of(rows)
+
+    def _memory_of(self, rows: Rows) -> M:
+        return self._memory.select(torch.from_numpy(rows.sentences).to(rows.state.device))
 
     def layout(self) -> RowLayout:
         """Whose row each is; made anew only when rows have moved between sentences."""
@@ -215,7 +231,7 @@ class Table(Generic[M]):
 
     def replace_rows(self, rows: Rows) -> None:
         """Put the rows of the next step in place."""
-        if not torch.equal(rows.sentences, self.rows.sentences):
+        if not np.array_equal(rows.sentences, self.rows.sentences):
             self._forget_layout()
         self.rows = rows
 
@@ -228,24 +244,25 @@ class Table(Generic[M]):
         self._memory = self._memory.join(other._memory)
         self._forget_layout()
 
-    def keep(self, kept: Bool[Tensor, " B"]) -> None:
+    def keep(self, kept: Bool[np.ndarray, " B"]) -> None:
         """Drop all other sentences with their rows, at once."""
         rows = self.rows.select(kept[self.rows.sentences])
-        renumbered = kept.cumsum(0) - 1
+        renumbered = kept.cumsum() - 1
         self.rows = replace(rows, sentences=renumbered[rows.sentences])
         self.columns = self.columns.select(kept)
-        places = kept.nonzero()[:, 0]
+        places = kept.nonzero()[0]
         self.sentences = [self.sentences[place] for place in places.tolist()]
-        self._memory = self._memory.keep(places)
+        self._memory = self._memory.keep(torch.from_numpy(places).to(rows.state.device))
         self._forget_layout()
 
-    def settled(self) -> Bool[Tensor, " B"]:
+    def settled(self) -> Bool[np.ndarray, " B"]:
         """Sentences that have no live row left, or none that could still enter the n-best."""
         rows, layout = len(self.rows.nodes), self.layout()
-        if rows == 0:
-            return layout.counts == 0
-        best = self.rows.log_probs[layout.first_rows.clamp(max=rows - 1)]
-        return (layout.counts == 0) | (best <= self.columns.bars)
+        settled: Bool[np.ndarray, " B"] = np.equal(layout.counts, 0)
+        if rows > 0:
+            best = self.rows.log_probs[layout.first_rows.clip(max=rows - 1)]
+            settled |= best <= self.columns.bars
+        return settled
 
     def _forget_layout(self) -> None:
         self._layout = None

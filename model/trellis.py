@@ -43,9 +43,10 @@ class RowStore:
             self._rows = self._rows.to(rows.device)
         if last > capacity or rows.shape[1] > width:
             self.resize(max(last, capacity), max(width, rows.shape[1]), used=first)
+            width = self._rows.shape[1]
         self._rows[first:last, : rows.shape[1]] = rows
-        # A store once widened for a longer source may hold what an earlier node left there.
-        self._rows[first:last, rows.shape[1] :] = 0.0
+        if rows.shape[1] < width:  # once widened for a longer source, it holds an earlier node's
+            self._rows[first:last, rows.shape[1] :] = 0.0
 
     def take(self, nodes: list[int], columns: int | None = None) -> Float[Tensor, "T C"]:
         """A copy of these rows, cut to their first `columns`."""
@@ -76,6 +77,7 @@ class Trellis:
     def __init__(self) -> None:
         self._parents: list[int] = []
         self._tokens: list[int] = []
+        self._lengths: list[int] = []
         self._log_probs: list[float] = []
         self._weights = RowStore()
         self._states = RowStore()
@@ -101,7 +103,11 @@ class Trellis:
         """
         first, last = len(self), len(self) + len(parents)
         self._weights.put(first, weights)
-        self._states.put(first, weights[:, :0] if states is None else states)
+        if states is not None:
+            self._states.put(first, states)
+        self._lengths.extend(
+            1 if parent == ROOT else 1 + self._lengths[parent] for parent in parents
+        )
         self._parents.extend(parents)
         self._tokens.extend(tokens)
         self._log_probs.extend(log_probs)
@@ -125,6 +131,10 @@ class Trellis:
             node = self._parents[node]
         return nodes[::-1]
 
+    def length(self, node: int) -> int:
+        """Tokens of the hypothesis that ends in `node`."""
+        return self._lengths[node]
+
     def agreement(self, nodes: list[int]) -> int:
         """How many leading tokens the hypotheses that end in `nodes` have in common."""
         common = self.ancestry(nodes[0])
@@ -145,6 +155,7 @@ class Trellis:
         renamed = {old: new for new, old in enumerate(order)} | {ROOT: ROOT}
         self._parents = [renamed[self._parents[old]] for old in order]
         self._tokens = [self._tokens[old] for old in order]
+        self._lengths = [self._lengths[old] for old in order]
         self._log_probs = [self._log_probs[old] for old in order]
         self._weights.keep(order)
         self._states.keep(order)
