@@ -65,9 +65,22 @@ EVENTS: dict[int | str, dict[str, Any]] = {
                     },
                 }
             }
-        }
+        },
+        "links": {
+            name: {
+                "operationRef": f"#/paths/~1v1~1translations~1{{id}}{path}",
+                "parameters": {"id": "$response.body#/id"},
+            }
+            for name, path in (
+                ("get", "/get"),
+                ("alignment", "~1alignment/get"),
+                ("delete", "/delete"),
+            )
+        },
     }
 }
+"""What an answer may be besides JSON, and where a stored one is found."""
+
 api = APIRouter(prefix="/v1", route_class=GuardedRoute, responses=PROBLEM)
 health = APIRouter(tags=["health"], responses=PROBLEM)
 

@@ -199,7 +199,8 @@ async def stream_and_plain(bench: Bench) -> str:
         plain = (await service.http.post("/v1/translate", json=fields)).json()
         done = dict(told)["done"]
         require(done["translations"] == plain["translations"], f"{text[:20]}: not equal")
-        joined = "".join(data["text"] for name, data in told if name == "segment_end")
+        ends = [data for name, data in told if name == "segment_end"]
+        joined = "".join(end["text"] for end in sorted(ends, key=lambda end: end["segment"]))
         whole = plain["translations"][0]["text"]
         require("".join(joined.split()) == "".join(whole.split()), f"{text[:20]}: other pieces")
         same += 1
