@@ -130,13 +130,22 @@ def test_scripts_image_and_project_ask_for_the_same_torch():
     assert bound.startswith(f"torch>={of_script[1]},")
 
 
-def test_lock_file_pins_every_dependency_of_the_service():
+def locked() -> dict[str, str]:
     lock = (ROOT / "deploy/requirements.lock").read_text("utf-8")
-    pins = dict(re.findall(r"^([\w.-]+)==(\S+) \\\n    --hash=sha256:", lock, re.MULTILINE))
-    wanted = [Requirement(name) for name in project_dependencies()]
+    return dict(re.findall(r"^([\w.-]+)==(\S+) \\\n    --hash=sha256:", lock, re.MULTILINE))
+
+
+def test_lock_file_pins_every_dependency_of_the_service():
+    extras = project_table()["optional-dependencies"]
+    of_the_image = [*project_dependencies(), *extras["postgres"], *extras["redis"]]
     missing = [
         str(one)
-        for one in wanted
-        if one.name != "torch" and not one.specifier.contains(pins.get(one.name, "0"))
+        for one in map(Requirement, of_the_image)
+        if one.name != "torch" and not one.specifier.contains(locked().get(one.name, "0"))
     ]
     assert missing == [], "scripts/lock writes deploy/requirements.lock anew"
+
+
+def test_lock_file_has_nothing_without_a_digest():
+    lock = (ROOT / "deploy/requirements.lock").read_text("utf-8")
+    assert len(locked()) == len(re.findall(r"^[^\s#]", lock, re.MULTILINE)) > 50
