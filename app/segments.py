@@ -4,9 +4,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+import regex
+
 from app.sentences import Segment, split_sentences
 from model.tokenizer import Encoded, Span, Tokenizer
 from model.words import Token, WordPieces, group_pieces, tokens_at, words
+
+_LETTER_OR_DIGIT = regex.compile(r"[\p{L}\p{N}]")
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,18 @@ def group_words(text: str, spans: Sequence[Span]) -> list[WordPieces]:
         whole = Token(text, 0, len(text))
         groups = [WordPieces(token=whole, words=(), pieces=tuple(range(len(spans))))]
     return groups
+
+
+def translatable_sentences(
+    text: str, language: str, tokenizer: Tokenizer, max_tokens: int
+) -> list[SourceSentence]:
+    """The sentences of `text` that hold a letter or a digit.
+
+    An emoji or a ruled line says nothing that could be translated, and a network that is asked
+    makes something up: like white space, it belongs to what stands between sentences.
+    """
+    sentences = read_sentences(text, language, tokenizer, max_tokens)
+    return [sentence for sentence in sentences if _LETTER_OR_DIGIT.search(sentence.text)]
 
 
 def read_sentences(

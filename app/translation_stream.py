@@ -31,7 +31,7 @@ async def stream_response(
     items = live.follow(work)
     first = await anext(items)
     response = EventStream(_frames(request, first, items, began))
-    if isinstance(first, ArchivedAnswer):  # nothing was translated: it was there already
+    if isinstance(first, ArchivedAnswer):  # stored before, or nothing in it to translate
         response.headers.update(answer_headers(request, first))
     elif live.model is not None:
         response.headers["X-Model"] = live.model.identity

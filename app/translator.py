@@ -15,7 +15,7 @@ from app.composition import TextTranslation, compose_best
 from app.engine import SentenceStep
 from app.errors import FieldError, InvalidInputError
 from app.models import LoadedModel
-from app.segments import SourceSentence, read_sentences
+from app.segments import SourceSentence, translatable_sentences
 from app.settings import Settings
 from app.supervisor import Supervisor
 from model.hypothesis import Hypothesis, SearchOptions
@@ -159,7 +159,7 @@ class Translator:
     ) -> dict[str, list[SourceSentence]]:
         tokenizer = model.checkpoint.source_tokenizer
         return {
-            at: read_sentences(
+            at: translatable_sentences(
                 text, model.source_language, tokenizer, self._settings.max_sentence_tokens
             )
             for at, text in texts.items()

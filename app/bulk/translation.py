@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from app.bulk.lines import Line, Problem
 from app.composition import TextTranslation, compose
 from app.models import LoadedModel
-from app.segments import SourceSentence, read_sentences
+from app.segments import SourceSentence, translatable_sentences
 from app.settings import Settings
 from app.supervisor import Network
 from app.translator import search_request
@@ -61,14 +61,12 @@ class LineTranslator:
     def _read(self, line: Line) -> "_Draft":
         if line.problem is not None:
             return _Draft(line, [], line.problem)
-        sentences = read_sentences(
+        sentences = translatable_sentences(
             line.text,
             self.model.source_language,
             self.model.checkpoint.source_tokenizer,
             self._settings.max_sentence_tokens,
         )
-        if not sentences:
-            return _Draft(line, [], "empty_text")
         if sum(len(one.encoded.ids) + 1 for one in sentences) > self._settings.max_text_tokens:
             return _Draft(line, [], "text_too_long")
         return _Draft(line, sentences, None)

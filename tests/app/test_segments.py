@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.segments import group_words, read_sentences
+from app.segments import group_words, read_sentences, translatable_sentences
 from tests.unicode_texts import unicode_texts
 
 
@@ -35,6 +35,12 @@ def test_a_sentence_of_too_many_pieces_is_parted_and_says_so(joint_tokenizer, te
     assert all(part.split for part in parts)
     assert all(len(part.encoded.ids) < 24 for part in parts)
     assert "".join(part.text for part in parts).replace(" ", "") == text.replace(" ", "")
+
+
+def test_what_has_no_letter_and_no_digit_is_not_translated(joint_tokenizer):
+    text = "Yes.\n* * *\n😀 ?!\n3\n👍🏽\nIt's 😀.\n"
+    sentences = translatable_sentences(text, "en", joint_tokenizer, 64)
+    assert [sentence.text for sentence in sentences] == ["Yes.", "3", "It's 😀."]
 
 
 def test_a_sentence_that_fits_is_whole(joint_tokenizer):

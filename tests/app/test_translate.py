@@ -7,6 +7,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from app.formats.table import FORMATS
 from app.reply_schemas import TranslateReply
 from app.settings import Settings
 from tests.app.answers import check_matrix, check_translation, source_gaps, target_gaps
@@ -64,6 +65,26 @@ async def test_any_text_is_translated_or_refused_and_keeps_its_gaps(client, text
     assert response.status_code == 200
     [translation] = response.json()["translations"]
     check_translation(text, translation)
+
+
+async def test_a_text_without_a_word_comes_back_as_it_is(client):
+    body = {"text": ["😀 ?!", "* * *\n\nYes.\n* * *"], "alignment": {"level": ["word", "piece"]}}
+    answer = (await client.post("/v1/translate", json=body)).json()
+    emoji, ruled = answer["translations"]
+    assert emoji["text"] == "😀 ?!"
+    assert emoji["segments"] == emoji["alignment"]["segments"] == []
+    assert (emoji["finish_reason"], emoji["log_prob"]) == ("stop", 0.0)
+    assert [one["source"] for one in ruled["segments"]] == [{"start": 7, "end": 11}]
+    assert ruled["text"].startswith("* * *\n\n")
+    assert ruled["text"].endswith("\n* * *")
+    for form in FORMATS:
+        address = f"/v1/translations/{answer['id']}/alignment?text=0&format={form.name}"
+        assert (await client.get(address)).status_code == (422 if form.name == "npy" else 200)
+    alone = {"text": "😀", "store": False}
+    streamed = await client.post(
+        "/v1/translate", json=alone, headers={"Accept": "text/event-stream"}
+    )
+    assert streamed.text.startswith("event: done\n")
 
 
 async def test_a_text_alone_and_in_a_list_has_the_same_translation(client):
