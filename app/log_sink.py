@@ -20,6 +20,9 @@ CAPACITY = 10_000
 """Lines that wait for the writer; about three megabytes."""
 MAX_FOREIGN_MESSAGE = 300
 """Longest message of another library, in characters."""
+QUIET_LOGGERS = ("uvicorn.error", "alembic")
+"""Libraries whose lines for the start and the end say nothing that ours do not."""
+
 OWN_LOGGERS = ("app", "model")
 
 
@@ -108,6 +111,6 @@ def send_all_logging_to(sink: LogSink) -> None:
     root = logging.getLogger()
     root.handlers[:] = [sink]
     root.setLevel(logging.INFO)
-    # Its lines for the start and the end say nothing that ours do not.
-    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+    for name in QUIET_LOGGERS:
+        logging.getLogger(name).setLevel(logging.WARNING)
     logging.captureWarnings(capture=True)
