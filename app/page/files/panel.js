@@ -29,7 +29,7 @@ export class Panel {
     this.drawing.setAttribute("target-lang", result.target);
     this.drawing.toggleAttribute("partial", Boolean(hypothesis.isPartial));
     this.view(view);
-    this.drawing.hidden = !hypothesis.alignment;
+    this.drawing.hidden = !hypothesis.alignment?.segments.length;
     this.drawing.alignment = hypothesis.alignment && { text: hypothesis.text, alignment: hypothesis.alignment };
     this.#warn(hypothesis);
   }
@@ -41,8 +41,9 @@ export class Panel {
 
   #warn(hypothesis) {
     const said = [];
-    if (!hypothesis.alignment) said.push(hypothesis.text);
+    if (!hypothesis.alignment?.segments.length) said.push(hypothesis.text);
     if (!hypothesis.alignment && !hypothesis.isPartial) said.push("(This model has no attention, so there is nothing to draw.)");
+    if (hypothesis.alignment?.segments.length === 0) said.push("(There is nothing to translate in it, so it stays as it is.)");
     if (hypothesis.finish_reason === "length") said.push("The translation was cut off at its greatest length.");
     if (hypothesis.segments?.some((segment) => segment.split)) said.push("A sentence was too long and was translated in parts.");
     this.#warning.textContent = said.join(" ");

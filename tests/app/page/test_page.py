@@ -140,6 +140,12 @@ def test_result_of_another_program_can_be_opened(open_page, unit):
     assert page.locator("#text").input_value() == text.replace("\t", " ")
 
 
+def test_a_text_without_a_word_is_shown_as_it_is(translated):
+    translate(translated, "😀 ?!")
+    expect(translated.locator(".panel .hint").first).to_contain_text("😀 ?!")
+    expect(translated.locator("attention-alignment").first).to_be_hidden()
+
+
 def test_back_goes_to_the_result_before(translated):
     translate(translated, "I see a house.")
     translate(translated, "We arrived late.")
