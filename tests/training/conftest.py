@@ -48,24 +48,23 @@ def write_corpus(tmp_path: Path, pairs: list[tuple[str, str]]) -> Callable[[str]
     return write
 
 
-@pytest.fixture(scope="session")
-def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory, joint_tokenizer: Tokenizer) -> Path:
-    """The folder of an untrained network over our vocabulary."""
+def write_checkpoint(folder: Path, tokenizer: Tokenizer, **choices: str) -> Path:
+    """An untrained network over our vocabulary; `choices` are fields of its configuration."""
     torch.manual_seed(4)
     config = ModelConfig(
-        source_vocabulary_size=joint_tokenizer.size,
-        target_vocabulary_size=joint_tokenizer.size,
+        source_vocabulary_size=tokenizer.size,
+        target_vocabulary_size=tokenizer.size,
         embedding_size=8,
         encoder_units=8,
         decoder_units=8,
         attention_units=8,
+        **choices,
     )
-    folder = tmp_path_factory.mktemp("evaluation") / "tiny"
     save_checkpoint(
         folder,
         model=Seq2Seq(config),
-        source_tokenizer=joint_tokenizer,
-        target_tokenizer=joint_tokenizer,
+        source_tokenizer=tokenizer,
+        target_tokenizer=tokenizer,
         source_language="en",
         target_language="fr",
         training={},
@@ -73,6 +72,12 @@ def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory, joint_tokenizer: T
         card="",
     )
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory, joint_tokenizer: Tokenizer) -> Path:
+    """The folder of an untrained network."""
+    return write_checkpoint(tmp_path_factory.mktemp("evaluation") / "tiny", joint_tokenizer)
 
 
 @pytest.fixture(scope="session")

@@ -11,11 +11,10 @@ from sacrebleu import corpus_bleu
 
 from model.alignment_head import AlignmentHead
 from model.batch import pad_sentences
-from model.checkpoint import add_alignment_head, load_checkpoint, save_checkpoint
-from model.config import ModelConfig
+from model.checkpoint import add_alignment_head, load_checkpoint
 from model.hypothesis import SearchOptions
 from model.search import beam_search
-from model.seq2seq import Seq2Seq
+from tests.training.conftest import write_checkpoint
 from training.corpus import Pair
 from training.evaluation import evaluate
 from training.evaluation_report import print_evaluation
@@ -109,29 +108,10 @@ def test_both_kinds_of_a_model_with_a_head_are_measured(tiny_checkpoint, some_pa
 
 
 def test_gold_links_are_refused_by_a_model_without_attention(joint_tokenizer, some_pairs, tmp_path):
-    config = ModelConfig(
-        source_vocabulary_size=joint_tokenizer.size,
-        target_vocabulary_size=joint_tokenizer.size,
-        embedding_size=8,
-        encoder_units=8,
-        decoder_units=8,
-        attention_units=8,
-        attention="none",
-    )
-    save_checkpoint(
-        tmp_path / "plain",
-        model=Seq2Seq(config),
-        source_tokenizer=joint_tokenizer,
-        target_tokenizer=joint_tokenizer,
-        source_language="en",
-        target_language="fr",
-        training={},
-        metrics={},
-        card="",
-    )
+    plain = write_checkpoint(tmp_path / "plain", joint_tokenizer, attention="none")
     gold = tmp_path / "gold"
     gold.mkdir()
     for name, line in zip(FILES, ("Hello .", "Bonjour .", "0-0 1-1"), strict=True):
         (gold / name).write_text(line + "\n")
     with pytest.raises(GoldError, match="no attention"):
-        run(tmp_path / "plain", some_pairs[:1], [gold])
+        run(plain, some_pairs[:1], [gold])
