@@ -31,7 +31,7 @@ class AlignRequest(RequestModel):
     target: Texts
     """The translation of each of them: one where `source` is one, else a list as long."""
     source_lang: LanguageCode | None = None
-    """Language of `source`; may be left out where only one model fits."""
+    """Language of `source`; may be left out where only one model fits, or it can be detected."""
     target_lang: LanguageCode | None = None
     """Language of `target`."""
     model: str | None = Field(default=None, min_length=1, max_length=128)
@@ -77,6 +77,8 @@ class PairReply(ReplyModel):
     """How a model sees one pair."""
 
     source_lang: str
+    source_lang_detected: bool = False
+    """Whether the request left it out and it was told by the text."""
     target_lang: str
     score: float
     """What a search would rank the target by (length penalty 1), summed over the segments."""

@@ -93,6 +93,9 @@ class LanguagesReply(ReplyModel):
     """The languages of all models."""
 
     languages: list[LanguageReply]
+    detection: bool
+    """Whether `source_lang` can be left out where several languages are translated: it is then
+    detected among them."""
 
 
 class HealthReply(ReplyModel):

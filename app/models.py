@@ -116,6 +116,16 @@ class LoadedModels:
             pointer, "unknown_language_pair", f"{what}. There are: {self._pairs()}."
         )
 
+    def source_languages(self, name: str | None, target: str | None) -> list[str]:
+        """Source languages, sorted, of the models that fit what a request names."""
+        return sorted(
+            {
+                model.source_language
+                for model in self
+                if name in (None, model.name) and target in (None, model.target_language)
+            }
+        )
+
     def languages(self) -> dict[str, list[str]]:
         """For each source language, sorted, the languages it can be translated into."""
         found: dict[str, set[str]] = {}

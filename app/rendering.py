@@ -36,13 +36,17 @@ def render(
     request: TranslateRequest,
     max_cells: int,
     receipt: RecordReply | None = None,
+    *,
+    is_detected: bool = False,
 ) -> TranslateReply:
     """The response to `request`, with the `receipt` of what is stored.
+
+    `is_detected` says whether the source language was.
 
     Raises MatrixTooLargeError above `max_cells` dense weights.
     """
     kind = asked_kind(request) if model.has_attention else None
-    renderer = _Renderer(request, model, kind)
+    renderer = _Renderer(request, model, kind, is_detected)
     check_cells(translations, request.alignment if kind else None, max_cells)
     return TranslateReply(
         id=receipt.id if receipt else None,
@@ -63,11 +67,16 @@ def render(
 
 
 def render_pairs(
-    pairs: Translations, model: LoadedModel, request: AlignRequest, max_cells: int
+    pairs: Translations,
+    model: LoadedModel,
+    request: AlignRequest,
+    max_cells: int,
+    *,
+    is_detected: bool = False,
 ) -> AlignReply:
     """The response to `request`; raises MatrixTooLargeError above `max_cells` dense weights."""
     kind = asked_kind(request) if model.has_attention else None
-    renderer = _Renderer(request, model, kind)
+    renderer = _Renderer(request, model, kind, is_detected)
     check_cells(pairs, request.alignment if kind else None, max_cells)
     return AlignReply(
         model=ModelIdentity(name=model.name, digest=model.checkpoint.digest),
@@ -107,8 +116,10 @@ class _Renderer:
         request: TranslateRequest | AlignRequest,
         model: LoadedModel,
         kind: AlignmentKind | None,
+        is_detected: bool,
     ) -> None:
         self._model = model
+        self._is_detected = is_detected
         self._include = request.include
         self._asked = request.alignment if kind else None
         self._kind = kind
@@ -121,6 +132,7 @@ class _Renderer:
         return TranslationReply(
             **dict(self.hypothesis(best)),
             source_lang=self._model.source_language,
+            source_lang_detected=self._is_detected,
             target_lang=self._model.target_language,
             alternatives=[self.hypothesis(other) for other in others],
         )
@@ -139,6 +151,7 @@ class _Renderer:
         pieces = sum(len(sentence.hypothesis.tokens) for sentence in forced.sentences)
         return PairReply(
             source_lang=self._model.source_language,
+            source_lang_detected=self._is_detected,
             target_lang=self._model.target_language,
             score=_rounded(forced.score),
             log_prob=_rounded(forced.log_prob),

@@ -146,6 +146,8 @@ class TranslationReply(HypothesisReply):
     """The best translation of a text."""
 
     source_lang: str
+    source_lang_detected: bool = False
+    """Whether the request left it out and it was told by the text."""
     target_lang: str
     alternatives: list[HypothesisReply]
     """The next best ones, best first, each with its own alignment."""

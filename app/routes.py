@@ -16,6 +16,7 @@ from app.description_schemas import (
     ModelReply,
     ModelsReply,
 )
+from app.detection import can_detect
 from app.event_stream import wants_events
 from app.gate import CallerDep, GuardedRoute
 from app.limits import describe_limits
@@ -121,7 +122,8 @@ async def list_languages(service: ServiceDep) -> LanguagesReply:
         languages=[
             LanguageReply(code=code, targets=targets)
             for code, targets in service.models.languages().items()
-        ]
+        ],
+        detection=can_detect(),
     )
 
 

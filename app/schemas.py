@@ -161,7 +161,8 @@ class TranslateRequest(RequestModel):
     text: Texts
     """One text or a list of texts, in the order of the answers."""
     source_lang: LanguageCode | None = None
-    """Language of the text, such as `en`; may be left out where only one model fits."""
+    """Language of the text, such as `en`; may be left out where only one model fits, or where
+    `/v1/languages` says that it is detected."""
     target_lang: LanguageCode | None = None
     """Language to translate into, such as `fr`."""
     model: str | None = Field(default=None, min_length=1, max_length=128)

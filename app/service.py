@@ -12,6 +12,7 @@ from app.admission import Admission
 from app.align_schemas import AlignRequest
 from app.aligner import Aligner, Pair
 from app.catalog import Catalog, MakeNetwork, fast_network, make_networks
+from app.detection import with_source_language
 from app.door import LOCAL, Door
 from app.errors import FieldError, InvalidInputError, NotReadyError
 from app.form_writer import FormWriter
@@ -143,11 +144,18 @@ class Service:
         `receipt` says in the answer under which id it is going to be stored. Each `caller` has an
         equal share of the network. `watch` is told of every step; the answer is the same.
         """
+        asked, request = request, await with_source_language(request, self.models)
+        is_detected = request is not asked
         async with self._translations(request, caller, watch) as (model, translations):
             began = time.monotonic()
             content = await asyncio.to_thread(
                 lambda: render(
-                    translations, model, request, self.settings.max_matrix_cells, receipt
+                    translations,
+                    model,
+                    request,
+                    self.settings.max_matrix_cells,
+                    receipt,
+                    is_detected=is_detected,
                 ).model_dump_json()
             )
         rendered = {"render": 1000 * (time.monotonic() - began)}
@@ -177,6 +185,7 @@ class Service:
 
         Without segments where the model has no attention. Raises what `translate` does.
         """
+        request = await with_source_language(request, self.models)
         async with self._translations(request, LOCAL) as (model, translations):
             asked = request.alignment or AlignmentRequest()
             levels = asked.levels if model.has_attention else []
@@ -192,12 +201,18 @@ class Service:
 
         Raises a ServiceError for everything that stands against it.
         """
+        asked, request = request, await with_source_language(request, self.models)
+        is_detected = request is not asked
         async with self._pairs(request, caller) as (model, pairs, deadline):
             began = time.monotonic()
             if form.name == "json":
                 cells = self.settings.max_matrix_cells
                 content = await asyncio.to_thread(
-                    lambda: render_pairs(pairs, model, request, cells).model_dump_json().encode()
+                    lambda: (
+                        render_pairs(pairs, model, request, cells, is_detected=is_detected)
+                        .model_dump_json()
+                        .encode()
+                    )
                 )
             else:
                 aligned = await asyncio.to_thread(_aligned_pair, model, pairs, request)
@@ -218,6 +233,7 @@ class Service:
 
     async def align_pair(self, request: AlignRequest) -> AlignedText:
         """The alignment of one pair for any form; raises what `align_pairs` does."""
+        request = await with_source_language(request, self.models)
         async with self._pairs(request, LOCAL) as (model, pairs, _):
             return await asyncio.to_thread(_aligned_pair, model, pairs, request)
 

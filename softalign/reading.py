@@ -65,7 +65,6 @@ class Reader:
         self, document: Document, index: int, source: str | None, asked: Document | None
     ) -> Translation:
         told = document["translations"][index]
-        languages = told["source_lang"], told["target_lang"]
         record_id = document["id"]
 
         def fields(one: Document, hypothesis: int) -> dict[str, Any]:
@@ -74,7 +73,7 @@ class Reader:
                 call = alignment_call(record_id, index, hypothesis)
                 recipe = Recipe(call=call, asked=_asked(asked, one["alignment"]))
             return {
-                **self._aligned_text(one, source, one["text"], languages, recipe),
+                **self._aligned_text(one, source, one["text"], told, recipe),
                 "finish_reason": one["finish_reason"],
             }
 
@@ -93,9 +92,8 @@ class Reader:
         body = {**(call.body or {}), "source": source, "target": target}
         one_pair = Call(method=call.method, path=call.path, body=body)
         recipe = Recipe(call=one_pair, asked=_asked(body.get("alignment"), told["alignment"]))
-        languages = told["source_lang"], told["target_lang"]
         return Pair(
-            **self._aligned_text(told, source, target, languages, recipe),
+            **self._aligned_text(told, source, target, told, recipe),
             perplexity=told["perplexity"],
             model=model,
         )
@@ -105,15 +103,16 @@ class Reader:
         told: Document,
         source: str | None,
         text: str,
-        languages: tuple[str, str],
+        languages: Document,
         recipe: Recipe | None,
     ) -> dict[str, Any]:
         alignment = told["alignment"]
         return {
             "source": source,
             "text": text,
-            "source_lang": languages[0],
-            "target_lang": languages[1],
+            "source_lang": languages["source_lang"],
+            "source_lang_detected": languages.get("source_lang_detected", False),
+            "target_lang": languages["target_lang"],
             "score": told["score"],
             "log_prob": told["log_prob"],
             "segments": tuple(_segment(one) for one in told["segments"] or ()),

@@ -47,6 +47,8 @@ class AlignedText:
     """What was sent; None for what was fetched by its id, which the service gives without it."""
     text: str
     source_lang: str
+    source_lang_detected: bool
+    """Whether it was left out, and told by the text."""
     target_lang: str
     score: float
     log_prob: float

@@ -1,5 +1,6 @@
 """Sends the page at `/` and its files below `/page/`, under a policy that lets nothing else in."""
 
+from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 from fastapi import FastAPI
@@ -48,11 +49,19 @@ MEDIA_TYPES = {
 """Said by us: machines differ about `.js`, and browsers are told not to guess."""
 
 
+@dataclass(frozen=True, slots=True)
+class NamedPlace:
+    """What the log and the metrics call it; only routes of the API have a name of their own."""
+
+    path: str
+
+
 class PageFiles(StaticFiles):
     """The files of the page with the headers of the page."""
 
     async def get_response(self, path: str, scope: Scope) -> Response:
         """The file at `path`, or 304 where the browser has it; raises HTTPException 404 and 405."""
+        scope.setdefault("route", NamedPlace("/page/{file}"))
         response = await super().get_response(path, scope)
         response.headers.update(HEADERS)
         if isinstance(response, FileResponse):
@@ -65,6 +74,7 @@ def serve_page(app: FastAPI) -> None:
     files = PageFiles(directory=FILES)
 
     async def front(request: Request) -> Response:
+        request.scope["route"] = NamedPlace("/")
         return await files.get_response("index.html", request.scope)
 
     app.add_route("/", front, methods=["GET", "HEAD"], include_in_schema=False)

@@ -86,7 +86,7 @@ async def test_nothing_of_a_caller_is_logged_or_counted_whatever_happens(
     own = {"User-Agent": CANARY, "X-Request-Id": f"{CANARY}\u00fc".encode("latin-1")}
 
     async def ask(status, **body):
-        response = await client.post(f"/v1/translate?{CANARY}", json=body, headers=own)
+        response = await client.post("/v1/translate", json=body, headers=own)
         assert response.status_code == status
 
     await ask(200, text=f"{CANARY} sleeps.", store=False)
@@ -95,6 +95,8 @@ async def test_nothing_of_a_caller_is_logged_or_counted_whatever_happens(
     await ask(422, text=CANARY, **{CANARY: 1})
     await ask(422, text=CANARY, model=CANARY)
     await ask(504, text=f"{CANARY} sleeps. " * 20, deadline_ms=1, store=False)
+    refused = await client.post(f"/v1/translate?{CANARY}", json={"text": CANARY}, headers=own)
+    assert refused.status_code == 422
     assert (await client.get(f"/{CANARY}?q={CANARY}")).status_code == 404
     assert (await client.request(CANARY.upper(), "/v1/models")).status_code == 405
     assert (await client.get("/v1/models", headers=headers)).status_code == 401
@@ -183,3 +185,11 @@ def test_a_closed_sink_drops_lines():
     sink.drain(60)
     assert metrics.registry.get_sample_value("softalign_log_lines_dropped_total") == 1
     os.close(writing)
+
+
+@pytest.mark.anyio
+async def test_files_of_the_page_are_named_and_never_by_what_was_asked_for(client, lines):
+    for path in ("/", "/page/page.js", f"/page/{CANARY}"):
+        await client.get(path)
+    routes = [line["route"] for line in of_requests(lines)]
+    assert routes == ["/", "/page/{file}", "/page/{file}"]

@@ -21,7 +21,8 @@ async def test_models_tell_their_shapes_and_where_they_come_from(client):
 
 async def test_languages_list_their_targets(client):
     assert (await client.get("/v1/languages")).json() == {
-        "languages": [{"code": "en", "targets": ["fr"]}]
+        "languages": [{"code": "en", "targets": ["fr"]}],
+        "detection": True,
     }
 
 

@@ -31,6 +31,7 @@ def aligned(source: str, target: str, links: str) -> Translation:
         source=source,
         text=target,
         source_lang="en",
+        source_lang_detected=False,
         target_lang="fr",
         score=0.0,
         log_prob=0.0,

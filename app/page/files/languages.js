@@ -18,6 +18,7 @@ export class Languages {
   #model = document.getElementById("model");
   #targets = new Map();
   #models = [];
+  #detected = null; // the language of the last text whose language was detected
   #onChange;
 
   constructor(onChange) {
@@ -27,8 +28,19 @@ export class Languages {
     this.#swap.addEventListener("click", () => this.#swapped());
   }
 
+  /** The source language; null where it is to be detected. */
   get source() {
-    return this.#source.value;
+    return this.#source.value || null;
+  }
+
+  /** The source language, as far as it is known. */
+  get known() {
+    return this.source ?? this.#detected;
+  }
+
+  /** The language to give examples in. */
+  get exampleLanguage() {
+    return this.known ?? [...this.#targets.keys()][0];
   }
 
   get target() {
@@ -42,14 +54,26 @@ export class Languages {
 
   /** Models that translate the chosen pair. */
   get models() {
-    return this.#models.filter((one) => one.source_lang === this.source && one.target_lang === this.target);
+    return this.#models.filter((one) => one.source_lang === this.known && one.target_lang === this.target);
   }
 
-  show(languages, models) {
+  show({ languages, detection }, models) {
     this.#models = models;
     this.#targets = new Map(languages.map(({ code, targets }) => [code, targets]));
     fill(this.#source, [...this.#targets.keys()]);
+    if (detection && languages.length > 1) {
+      this.#source.prepend(new Option("Detect language", ""));
+      this.#source.value = "";
+    }
     this.#sourceChanged(null);
+  }
+
+  /** The text that was translated turned out to be in this language. */
+  showDetected(code) {
+    if (this.source !== null) return;
+    this.#detected = code;
+    this.#source.options[0].textContent = `${languageName(code)} (detected)`;
+    this.#targetChanged();
   }
 
   choose(source, target) {
@@ -59,16 +83,17 @@ export class Languages {
   }
 
   #sourceChanged(wanted) {
-    const targets = this.#targets.get(this.source) ?? [];
+    this.#forgetDetected();
+    const targets = this.source ? (this.#targets.get(this.source) ?? []) : [...new Set([...this.#targets.values()].flat())];
     fill(this.#target, targets);
     if (targets.includes(wanted)) this.#target.value = wanted;
     this.#targetChanged();
   }
 
   #targetChanged() {
-    const canSwap = this.#targets.get(this.target)?.includes(this.source) ?? false;
+    const canSwap = this.#targets.get(this.target)?.includes(this.known) ?? false;
     this.#swap.disabled = !canSwap;
-    this.#swap.title = canSwap ? "Swap languages" : "No model translates the other way";
+    this.#swap.title = canSwap ? "Swap languages" : this.known ? "No model translates the other way" : "Not before the language is known";
     const fitting = this.models.map((one) => one.name);
     this.#modelChoice.hidden = fitting.length < 2;
     this.#model.replaceChildren(...fitting.map((name) => new Option(name, name)));
@@ -76,9 +101,15 @@ export class Languages {
   }
 
   #swapped() {
-    const { source, target } = this;
+    const { known, target } = this;
     this.#source.value = target;
-    this.#sourceChanged(source);
+    this.#sourceChanged(known);
+  }
+
+  #forgetDetected() {
+    if (this.#detected === null) return;
+    this.#detected = null;
+    this.#source.options[0].textContent = "Detect language";
   }
 }
 

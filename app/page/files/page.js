@@ -46,14 +46,14 @@ start();
 
 async function start() {
   try {
-    const [{ languages: codes }, { models }, limits, capabilities] = await Promise.all([
+    const [spoken, { models }, limits, capabilities] = await Promise.all([
       api.get("/v1/languages"),
       api.get("/v1/models"),
       api.get("/v1/limits"),
       readCapabilities(api),
     ]);
     service = { capabilities, limits };
-    languages.show(codes, models);
+    languages.show(spoken, models);
   } catch (problem) {
     problems.show(problem, start);
     return;
@@ -61,7 +61,7 @@ async function start() {
   problems.clear();
   showCount();
   if (await openStored()) return;
-  const [example] = examplesIn(languages.source);
+  const [example] = examplesIn(languages.exampleLanguage);
   if (example && !text.value) {
     text.value = example[1];
     showCount();
@@ -75,6 +75,7 @@ async function translate(lifetime = KEPT) {
   const asked = { text: text.value, source: languages.source, target: languages.target, model: languages.model, lifetime };
   const result = await ask(asked, () => translate(lifetime));
   if (!result) return;
+  if (result.isDetected) languages.showDetected(result.source);
   await showResult(result);
   const address = result.id && service.capabilities.canFetch ? `#${result.id}` : location.pathname;
   // The example came by itself: going back from it leaves the page.
@@ -186,12 +187,12 @@ function current() {
 }
 
 function showExamples() {
-  const buttons = examplesIn(languages.source).map(([name, example]) => {
+  const buttons = examplesIn(languages.exampleLanguage).map(([name, example]) => {
     const button = document.createElement("button");
     button.type = "button";
     button.className = "quiet";
     button.textContent = name;
-    button.lang = languages.source;
+    button.lang = languages.exampleLanguage;
     button.addEventListener("click", () => {
       text.value = example;
       showCount();

@@ -25,7 +25,7 @@ export class Panel {
     this.#heading.hidden = !title;
     this.drawing.setAttribute("source", result.text);
     this.drawing.setAttribute("target", hypothesis.text);
-    this.drawing.setAttribute("source-lang", result.source);
+    this.drawing.setAttribute("source-lang", result.source ?? "");
     this.drawing.setAttribute("target-lang", result.target);
     this.drawing.toggleAttribute("partial", Boolean(hypothesis.isPartial));
     this.view(view);

@@ -9,7 +9,7 @@ export function requestBody({ text, source, target, model, kind, lifetime }, lim
   const alignment = { level: ["word", "piece"], offset_encoding: "utf-16" };
   return {
     text,
-    ...(model ? { model } : { source_lang: source, target_lang: target }),
+    ...(model ? { model } : { ...(source && { source_lang: source }), target_lang: target }),
     decoding: { beam_size: beam, n_best: Math.min(MOST_ALTERNATIVES, beam) },
     alignment: kind ? { ...alignment, kind } : alignment,
     ...lifetime,
@@ -49,6 +49,11 @@ export class Result {
 
   get source() {
     return this.best.source_lang;
+  }
+
+  /** The service was not told the source language, and found it in the text. */
+  get isDetected() {
+    return this.best.source_lang_detected ?? false;
   }
 
   get target() {

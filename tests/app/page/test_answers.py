@@ -164,6 +164,45 @@ def test_swap_turns_the_languages_round(open_page):
     assert page.locator("#examples button").first.inner_text() == "une phrase"
 
 
+BOTH_WAYS = [{"code": "en", "targets": ["fr"]}, {"code": "fr", "targets": ["en"]}]
+
+
+def test_the_language_of_a_text_is_detected_and_said(open_page):
+    found = answer(SOURCE, [(TARGET, HOUSE)])
+    found["translations"][0]["source_lang_detected"] = True
+    page = open_page(
+        answers=[
+            ("**/v1/languages", 200, {"languages": BOTH_WAYS, "detection": True}),
+            (TRANSLATE, 200, found),
+        ]
+    )
+    page.wait_for_selector("#exports button")
+    source = page.locator("#source-language")
+    assert source.locator("option").all_inner_texts() == [
+        "English (detected)",
+        "English",
+        "French",
+    ]
+    with page.expect_request(TRANSLATE) as asked:
+        translate(page)
+    body = json.loads(asked.value.post_data)
+    assert "source_lang" not in body
+    assert body["target_lang"] == "fr"
+    page.locator("#swap").click()
+    assert (source.input_value(), page.locator("#target-language").input_value()) == ("fr", "en")
+    source.select_option("")
+    assert source.locator("option").first.inner_text() == "Detect language"
+    assert page.locator("#swap").is_disabled()
+    assert page.locator("#target-language option").count() == 2
+
+
+def test_detection_is_not_offered_for_one_language(open_page):
+    languages = {"languages": BOTH_WAYS[:1], "detection": True}
+    page = open_page(answers=[("**/v1/languages", 200, languages)])
+    page.wait_for_selector("#exports button")
+    assert page.locator("#source-language option").all_inner_texts() == ["English"]
+
+
 def test_swap_is_off_where_no_model_goes_back(translated):
     assert translated.locator("#swap").is_disabled()
     assert translated.locator("#model-choice").is_hidden()
