@@ -107,7 +107,7 @@ def create_admin_app(public: FastAPI, reloader: Reloader) -> FastAPI:
         openapi_url=None,
         dependencies=[Depends(refuse_browsers)],
     )
-    for shared in ("settings", "service", "storage", "gate"):
+    for shared in ("settings", "service", "storage", "gate", "doorkeeper"):
         setattr(app.state, shared, getattr(public.state, shared))
     app.state.reloader = reloader
     service: Service = public.state.service

@@ -19,6 +19,9 @@ CHARACTERS_PER_SENTENCE = 100
 CHARACTERS_PER_TOKEN = 4
 """Guesses for a text that was not read yet; the truth replaces them within milliseconds."""
 
+MOST_INTERACTIVE = 16
+"""Sentences, guessed, of a request that counts as interactive unless it says what it is."""
+
 ROUNDING = 1e-9
 """What sums of floating-point numbers may leave behind."""
 
@@ -46,6 +49,11 @@ def guess_load(texts: Sequence[str]) -> Load:
     """What texts probably come to, without reading them."""
     sentences = sum(1 + len(text) // CHARACTERS_PER_SENTENCE for text in texts)
     return Load(sentences, sentences + sum(len(text) // CHARACTERS_PER_TOKEN for text in texts))
+
+
+def guess_lane(load: Load) -> Lane:
+    """Where a request of this size belongs that does not say it."""
+    return "interactive" if load.sentences <= MOST_INTERACTIVE else "bulk"
 
 
 class Backlog:
@@ -149,7 +157,9 @@ class Admission:
             OverloadedError: there is no room, or it would wait longer than it may.
             RateLimitedError: there is room, but this caller has its share of it.
         """
-        self._check(claim)
+        refusal = self.refusal(claim)
+        if refusal is not None:
+            raise refusal
         self.hold(claim.caller, claim.load)
         self.backlog.add(claim.lane, claim.caller, claim.work)
         reservation = Reservation(claim, self)
@@ -165,13 +175,12 @@ class Admission:
         if of_caller != Load():
             self._held_by[caller] = of_caller
 
-    def _check(self, claim: Claim) -> None:
+    def refusal(self, claim: Claim) -> ServiceError | None:
+        """Why this request is not let in at this moment, if so."""
         turn = claim.work / max(1, claim.load.sentences)
         wait = self._pace.seconds(self.backlog.ahead(claim.lane, claim.caller, turn))
         held_by_caller = self._held_by.get(claim.caller, Load())
-        refusal = refuse(claim, self._held, held_by_caller, wait, self._settings)
-        if refusal is not None:
-            raise refusal
+        return refuse(claim, self._held, held_by_caller, wait, self._settings)
 
 
 def refuse(

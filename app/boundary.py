@@ -1,12 +1,14 @@
 """The outermost layer: what every request passes before anything of it is looked at.
 
-It receives the request within limits (`app/receipt.py`), notices a caller who leaves (and cancels
-the work for them), turns an unexpected exception into a problem response, and counts and logs how
-it went. All of it in plain ASGI: the framework lets a handler run on when its caller has left.
+It receives the request within limits (`app/receipt.py`), refuses it at once where there is
+certainly no room (`app/doorkeeper.py`), notices a caller who leaves (and cancels the work for
+them), turns an unexpected exception into a problem response, and counts and logs how it went. All
+of it in plain ASGI: the framework lets a handler run on when its caller has left.
 """
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -18,17 +20,26 @@ from app.reply import Reply, request_id
 from app.request_log import log_failure, record_request
 from app.settings import Settings
 
+Refuse = Callable[[Scope, bytes], ServiceError | None]
+"""Tells why a request need not be looked at, from its head and its body as bytes."""
+
 
 class Boundary:
     """ASGI middleware around the whole application; see the module's text."""
 
     def __init__(
-        self, app: ASGIApp, settings: Settings, metrics: Metrics, lifecycle: Lifecycle
+        self,
+        app: ASGIApp,
+        settings: Settings,
+        metrics: Metrics,
+        lifecycle: Lifecycle,
+        refuse: Refuse = lambda _scope, _body: None,
     ) -> None:
         self._app = app
         self._settings = settings
         self._metrics = metrics
         self._lifecycle = lifecycle
+        self._refuse = refuse
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -60,7 +71,12 @@ class Boundary:
         except asyncio.CancelledError:
             await self._refuse_late(reply)
         else:
-            await self._run(scope, body, receive, reply)
+            refusal = self._refuse(scope, body)
+            if refusal is None:
+                await self._run(scope, body, receive, reply)
+            else:
+                scope["state"]["path"] = scope["path"]
+                await reply.send_problem(refusal)
 
     async def _run(self, scope: Scope, body: bytes, receive: Receive, reply: Reply) -> None:
         """Run the application until it has answered or its caller has left."""

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from app.admission import Claim, Reservation, guess_load
+from app.admission import Claim, Reservation, guess_lane, guess_load
 from app.align_schemas import AlignRequest
 from app.catalog import Catalog
 from app.models import LoadedModel
@@ -13,9 +13,6 @@ from app.supervisor import Supervisor
 
 LOCAL = "local"
 """The caller where nobody says who asks."""
-
-MOST_INTERACTIVE = 16
-"""Sentences, guessed, of a request that counts as interactive unless it says what it is."""
 
 
 class Door:
@@ -40,7 +37,7 @@ class Door:
             texts, beam, lane = request.sources, 1, None
         load = guess_load(texts)
         if lane is None:
-            lane = "interactive" if load.sentences <= MOST_INTERACTIVE else "bulk"
+            lane = guess_lane(load)
         choice = request.model, request.source_lang, request.target_lang
         with self._catalog.use(*choice) as model:
             work = self._supervisor.pace.work(model.identity, beam * load.tokens)

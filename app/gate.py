@@ -88,6 +88,7 @@ class GuardedRoute(JsonRoute):
         async def guarded(request: Request) -> Response:
             gate: Gate = request.app.state.gate
             caller = await gate.admit(request, f"{request.method} {self.path}")
+            request.app.state.doorkeeper.remember(request.scope, caller.identity)
             request.state.caller = caller
             if not self.dependant.query_params:
                 refuse_parameters(request)

@@ -14,6 +14,7 @@ from app.archive import Archive
 from app.authorisation import PUBLIC_PATHS
 from app.boundary import Boundary
 from app.catalog import MakeNetwork, fast_network
+from app.doorkeeper import Doorkeeper
 from app.example_answers import add_examples
 from app.gate import check_routes, open_gate
 from app.lifecycle import Lifecycle
@@ -76,6 +77,7 @@ def create_app(
             app.state.archive = Archive(service, storage, gate)
             service.start()
             app.state.service = service
+            doorkeeper.serve(service.admission)
             try:
                 yield
             finally:
@@ -93,7 +95,14 @@ def create_app(
         redirect_slashes=False,
     )
     app.state.settings = settings
-    app.add_middleware(Boundary, settings=settings, metrics=metrics, lifecycle=lifecycle)
+    app.state.doorkeeper = doorkeeper = Doorkeeper()
+    app.add_middleware(
+        Boundary,
+        settings=settings,
+        metrics=metrics,
+        lifecycle=lifecycle,
+        refuse=doorkeeper.refusal,
+    )
     app.include_router(api)
     app.include_router(translations)
     app.include_router(alignments)

@@ -78,8 +78,11 @@ def _level(route: str, status: int | None) -> Callable[..., Any]:
 
 
 def route_of(scope: Scope) -> str:
-    """The template of the route that was taken, never the path that was asked for."""
-    path: str | None = getattr(scope.get("route"), "path", None)
+    """The template of the route that was taken, never the path that was asked for.
+
+    A request that is refused before it is routed has its path in `state`, if that is one of ours.
+    """
+    path: str | None = getattr(scope.get("route"), "path", None) or scope["state"].get("path")
     return path or UNMATCHED
 
 

@@ -4,12 +4,14 @@ Settings come from the environment. Static batching is the same code, but nobody
 is not empty: the way of servers that collect a batch, run it, and collect the next.
 """
 
+import os
 import sys
-
-import uvicorn
+from pathlib import Path
 
 import app.joining
-from app.main import create_app
+from app.models import load_models
+from app.server import Process, bind
+from app.settings import load_settings
 
 
 def join_empty_tables_only(budget: int, reserved: int) -> int:
@@ -21,7 +23,17 @@ def main() -> None:
     port, *policy = sys.argv[1:]
     if policy == ["static"]:
         app.joining.free_rows = join_empty_tables_only
-    uvicorn.run(create_app(), port=int(port), access_log=False, log_level="warning", backlog=4096)
+    settings = load_settings()
+    public = bind("127.0.0.1", int(port))
+    with Path(os.devnull).open("wb") as nowhere:
+        process = Process(
+            settings,
+            load_models(settings.checkpoints),
+            public,
+            None,
+            log_descriptor=nowhere.fileno(),
+        )
+        sys.exit(process.run())
 
 
 if __name__ == "__main__":

@@ -182,7 +182,7 @@ def test_a_body_that_stops_arriving_is_given_up():
         async def send(message):
             sent.append(message)
 
-        scope = {"type": "http", "headers": [(b"content-length", b"10")]}
+        scope = {"type": "http", "method": "POST", "headers": [(b"content-length", b"10")]}
         await Boundary(echo, SETTINGS, Metrics(), Lifecycle())(scope, receive, send)
         return sent[0]["status"], dict(sent[0]["headers"]), sent[1]["body"]
 
@@ -299,7 +299,7 @@ def test_a_caller_who_leaves_while_sending_starts_no_work():
             raise AssertionError(message)
 
         await Boundary(app, SETTINGS, Metrics(), Lifecycle())(
-            {"type": "http", "headers": []}, receive, send
+            {"type": "http", "method": "POST", "headers": []}, receive, send
         )
 
     asyncio.run(run())
