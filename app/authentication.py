@@ -3,9 +3,9 @@
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from app.client_address import Client
 from app.errors import AccessError, ServiceError, StorageUnavailableError
@@ -14,11 +14,16 @@ from app.settings import Settings
 from app.storage.api_keys import ApiKey, ApiKeys
 from app.storage.clock import Clock, utc_microseconds
 
+T = TypeVar("T")
+
 VERDICT_SECONDS = 5.0
 """How long an answer of the database is taken for true: a revoked key dies within it."""
 
 STALE_SECONDS = 600.0
 """While the database is away, keys that were good go on for so long."""
+
+PATIENCE_SECONDS = 0.1
+"""Longest wait for the database where it was asked before: a silent one holds nobody up."""
 
 MAX_VERDICTS = 10_000
 
@@ -58,6 +63,8 @@ class Authenticator:
         self._keys_exist = False
         self._keys_asked_at: float | None = None
         self._background: set[asyncio.Task[None]] = set()
+        self._asking: dict[str, asyncio.Task[Any]] = {}
+        """Questions on their way, by what they are about: the id of a key, or "" for all."""
 
     async def caller(self, headers: Iterable[tuple[bytes, bytes]], client: Client) -> Caller:
         """Who sends these headers.
@@ -89,8 +96,8 @@ class Authenticator:
 
     async def close(self) -> None:
         """Wait for what runs in the background."""
-        if self._background:
-            await asyncio.wait(self._background)
+        if running := {*self._background, *self._asking.values()}:
+            await asyncio.wait(running)
 
     async def _good_key(self, presented: PresentedKey) -> ApiKey | None:
         key = await self._look_up(presented.kid)
@@ -103,18 +110,25 @@ class Authenticator:
         age = float("inf") if verdict is None else time.monotonic() - verdict.asked_at
         if verdict is not None and age < VERDICT_SECONDS:
             return verdict.key
-        known = verdict is not None and verdict.key is not None and age < STALE_SECONDS
-        if known and self._keys.is_away:
-            assert verdict is not None
-            self._in_background(self._ask_again(kid))
-            return verdict.key
-        try:
+        if verdict is None or verdict.key is None or age >= STALE_SECONDS:
             return await self._ask(kid)
-        except StorageUnavailableError:
-            if not known:
-                raise
-            assert verdict is not None
-            return verdict.key
+        return await self._soon(kid, lambda: self._ask(kid), verdict.key)
+
+    async def _soon(self, subject: str, ask: Callable[[], Coroutine[Any, Any, T]], known: T) -> T:
+        """What the database says, if it does so at once; else what is known, while it is asked."""
+        task: asyncio.Task[T] | None = self._asking.get(subject)
+        if task is None:
+            task = self._asking[subject] = asyncio.ensure_future(ask())
+            task.add_done_callback(lambda done: self._answered(subject, done))
+        await asyncio.wait({task}, timeout=PATIENCE_SECONDS)
+        if not task.done() or isinstance(task.exception(), StorageUnavailableError):
+            return known
+        return task.result()
+
+    def _answered(self, subject: str, task: asyncio.Task[Any]) -> None:
+        del self._asking[subject]
+        if not task.cancelled():
+            task.exception()  # looked at, so that asyncio does not report it as forgotten
 
     async def _ask(self, kid: str) -> ApiKey | None:
         key = await self._keys.find(kid)
@@ -131,28 +145,17 @@ class Authenticator:
         asked_at = self._keys_asked_at
         if self._keys_exist or (asked_at is not None and now - asked_at < VERDICT_SECONDS):
             return self._keys_exist
-        try:
+        if asked_at is None:  # no answer is not the answer that nobody needs a key
             self._keys_exist = await self._keys.exist()
-        except StorageUnavailableError:
-            # Never asked: no answer is not the answer that nobody needs a key.
-            if asked_at is None:
-                raise
+        else:
+            self._keys_exist = await self._soon("", self._keys.exist, known=False)
         self._keys_asked_at = now
         return self._keys_exist
 
     def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
-        if self._background:  # one question at a time is enough to find the database back
-            work.close()
-            return
         task = asyncio.ensure_future(work)
         self._background.add(task)
         task.add_done_callback(self._background.discard)
-
-    async def _ask_again(self, kid: str) -> None:
-        try:
-            await self._ask(kid)
-        except ServiceError:
-            return
 
     async def _note_use(self, key: ApiKey) -> None:
         try:

@@ -43,11 +43,6 @@ class ApiKeys:
         self._database = database
         self._clock = clock
 
-    @property
-    def is_away(self) -> bool:
-        """Whether the database did not answer when it was last asked."""
-        return self._database.is_away
-
     async def add(self, key: ApiKey) -> None:
         """Store a new key."""
         row = {name: getattr(key, name) for name in ApiKey.__slots__}

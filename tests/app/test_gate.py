@@ -211,15 +211,21 @@ class FakeKeys:
     def __init__(self, *keys):
         self.keys = {key.kid: key for key in keys}
         self.is_away = False
+        self.silence = None
+        """An event that answers wait for, if there is one."""
         self.asked = 0
 
     async def find(self, kid):
         self.asked += 1
+        if self.silence is not None:
+            await self.silence.wait()
         if self.is_away:
             raise StorageUnavailableError(1)
         return self.keys.get(kid)
 
     async def exist(self):
+        if self.silence is not None:
+            await self.silence.wait()
         if self.is_away:
             raise StorageUnavailableError(1)
         return bool(self.keys)
@@ -264,6 +270,34 @@ async def test_a_known_key_goes_on_while_the_database_is_away(monkeypatch):
     monkeypatch.setattr("app.authentication.STALE_SECONDS", 0.0)
     with pytest.raises(StorageUnavailableError):
         await authenticator.caller(headers, ELSEWHERE)
+    await authenticator.close()
+
+
+async def test_a_silent_database_holds_up_nobody_who_was_known(monkeypatch):
+    monkeypatch.setattr("app.authentication.VERDICT_SECONDS", 0.0)
+    key, headers = key_and_headers()
+    keys = FakeKeys(key)
+    authenticator = Authenticator(keys, Settings())
+    await authenticator.caller(headers, ELSEWHERE)
+    keys.silence = asyncio.Event()
+    for _ in range(3):
+        assert (await authenticator.caller(headers, ELSEWHERE)).owner == "ann"
+    assert keys.asked == 2, "it is not asked again while it is being asked"
+    keys.keys.clear()
+    keys.silence.set()
+    await authenticator.close()
+    with pytest.raises(AccessError):
+        await authenticator.caller(headers, ELSEWHERE)
+
+
+async def test_a_silent_database_holds_up_nobody_where_there_are_no_keys(monkeypatch):
+    monkeypatch.setattr("app.authentication.VERDICT_SECONDS", 0.0)
+    keys = FakeKeys()
+    authenticator = Authenticator(keys, Settings())
+    assert (await authenticator.caller([], HERE)).owner == "local"
+    keys.silence = asyncio.Event()
+    assert (await authenticator.caller([], HERE)).owner == "local"
+    keys.silence.set()
     await authenticator.close()
 
 

@@ -10,8 +10,8 @@ MOST_SECONDS = 550
 EXAMPLES = 90
 LEAST_CASES = 2_000
 
-# Limits of an operator are not in the document: what it allows may still be refused for them. A busy
-# machine is no failure: 503 and 504 say that one may try again.
+# Limits of an operator are not in the document: what it allows may still be refused for them.
+# A busy machine is no failure: 503 and 504 say that one may try again.
 CONFIGURATION = """
 [checks.not_a_server_error]
 expected-statuses = ["2xx", "4xx", 503, 504]
