@@ -17,6 +17,7 @@ from pathlib import Path
 from benchmarks.abuse import (  # noqa: F401 - importing them adds their cases
     GROUPS,
     access,
+    addresses,
     artefacts,
     crashes,
     http_messages,
