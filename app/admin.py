@@ -17,6 +17,7 @@ from app.reload import Change, Reloader
 from app.routes import ServiceDep, health
 from app.schemas import ReplyModel
 from app.service import Service
+from app.tracing import FRAMEWORK_TELEMETRY
 
 
 class ServingModel(ReplyModel):
@@ -105,6 +106,7 @@ def create_admin_app(public: FastAPI, reloader: Reloader) -> FastAPI:
     app = FastAPI(
         title="Softalign admin",
         openapi_url=None,
+        telemetry=FRAMEWORK_TELEMETRY,
         dependencies=[Depends(refuse_browsers)],
     )
     for shared in ("settings", "service", "storage", "gate", "doorkeeper"):

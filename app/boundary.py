@@ -17,8 +17,12 @@ from app.lifecycle import Lifecycle
 from app.metrics import Metrics
 from app.receipt import CallerLeftError, check_head, read_body, replay, wait_for_disconnect
 from app.reply import Reply, request_id
-from app.request_log import log_failure, record_request
+from app.request_log import QUIET_ROUTES, describe_span, log_failure, record_request
 from app.settings import Settings
+from app.tracing import Tracing
+
+UNTRACED = Tracing()
+"""For what machines ask every few seconds."""
 
 Refuse = Callable[[Scope, bytes], ServiceError | None]
 """Tells why a request need not be looked at, from its head and its body as bytes."""
@@ -34,12 +38,14 @@ class Boundary:
         metrics: Metrics,
         lifecycle: Lifecycle,
         refuse: Refuse = lambda _scope, _body: None,
+        tracing: Tracing | None = None,
     ) -> None:
         self._app = app
         self._settings = settings
         self._metrics = metrics
         self._lifecycle = lifecycle
         self._refuse = refuse
+        self._tracing = tracing or Tracing()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -54,8 +60,14 @@ class Boundary:
         # A connection that is kept would bring its next request to a service that is gone.
         reply.last_on_connection = self._lifecycle.draining
         scope.setdefault("state", {}).update(request_id=reply.request_id, facts={})
-        with self._metrics.requests_in_progress.track_inprogress():
+        tracing = UNTRACED if scope.get("path") in QUIET_ROUTES else self._tracing
+        with (
+            self._metrics.requests_in_progress.track_inprogress(),
+            tracing.request(scope["headers"]) as span,
+        ):
+            reply.traceresponse = span.traceresponse
             await self._answer(scope, receive, reply)
+            describe_span(span, {**scope, "method": method}, reply)
         record_request({**scope, "method": method}, reply, self._metrics)
 
     async def _answer(self, scope: Scope, receive: Receive, reply: Reply) -> None:

@@ -58,6 +58,8 @@ class Job:
     """Set by the caller's side when nobody waits any more; the worker then drops the sentence."""
     submitted: float = field(default_factory=time.monotonic)
     """When it joined the queue."""
+    joined: float | None = None
+    """When it left the queue; set by the worker."""
 
     @property
     def rows(self) -> int:

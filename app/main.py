@@ -1,5 +1,6 @@
 """Builds the application; `python -m app serve` runs it."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -29,6 +30,7 @@ from app.service import Service
 from app.settings import Settings, load_settings
 from app.storage.storage import open_storage
 from app.stream_schemas import SegmentEndEvent, SegmentEvent, TokenEvent
+from app.tracing import FRAMEWORK_TELEMETRY, Tracing, open_tracing
 
 DESCRIPTION = """
 Translates, and tells for every word of the translation which words of the text it was made from.
@@ -54,6 +56,7 @@ def create_app(
     *,
     metrics: Metrics | None = None,
     lifecycle: Lifecycle | None = None,
+    tracing: Tracing | None = None,
     make_network: MakeNetwork = fast_network,
 ) -> FastAPI:
     """The application, with what it needs to run in `app.state`.
@@ -64,6 +67,7 @@ def create_app(
     """
     settings = settings or load_settings()
     metrics, lifecycle = metrics or Metrics(), lifecycle or Lifecycle()
+    tracing = tracing or open_tracing(settings)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -82,6 +86,7 @@ def create_app(
                 yield
             finally:
                 await service.stop()
+                await asyncio.to_thread(tracing.close)
 
     app = FastAPIOffline(
         docs_url="/docs",
@@ -93,6 +98,7 @@ def create_app(
         lifespan=lifespan,
         # An address has one form; a redirect could turn the deletion of nothing into one of all.
         redirect_slashes=False,
+        telemetry=FRAMEWORK_TELEMETRY,
     )
     app.state.settings = settings
     app.state.doorkeeper = doorkeeper = Doorkeeper()
@@ -102,6 +108,7 @@ def create_app(
         metrics=metrics,
         lifecycle=lifecycle,
         refuse=doorkeeper.refusal,
+        tracing=tracing,
     )
     app.include_router(api)
     app.include_router(translations)

@@ -100,6 +100,8 @@ class Reply:
         self.request_id = request_id
         self.last_on_connection = False
         """Set to have the connection closed behind this response."""
+        self.traceresponse: bytes | None = None
+        """Set to tell the caller where the trace of the request is."""
         self.status: int | None = None
         """None until the response has begun."""
         self.problem: str | None = None
@@ -127,6 +129,8 @@ class Reply:
         kept = [pair for pair in headers if pair[0] != b"server-timing"]
         if self.last_on_connection and not header_values(headers, b"connection"):
             kept.append((b"connection", b"close"))
+        if self.traceresponse is not None:
+            kept.append((b"traceresponse", self.traceresponse))
         return [
             *with_private_headers(kept),
             (b"x-request-id", self.request_id.encode()),

@@ -6,6 +6,7 @@ translation, a key, an address, a query or a header of a caller has no field tha
 
 import logging
 from collections.abc import Callable
+from http import HTTPStatus
 from types import TracebackType
 from typing import Any, TypedDict
 
@@ -14,6 +15,7 @@ from starlette.types import Scope
 
 from app.metrics import METHODS, UNMATCHED, Metrics
 from app.reply import Reply
+from app.tracing import RequestSpan
 
 log = logging.getLogger(__name__)
 
@@ -67,6 +69,23 @@ def record_request(scope: Scope, reply: Reply, metrics: Metrics) -> None:
     if not reply.complete:
         fields["caller_left"] = True
     _level(route, reply.status)("request", **fields)
+
+
+def describe_span(span: RequestSpan, scope: Scope, reply: Reply) -> None:
+    """Say in the span of a request what the log says of it, but for its id and key."""
+    route, method = route_of(scope), method_of(scope)
+    facts: dict[str, Any] = {**scope["state"]["facts"]}
+    facts.pop("key_id", None)
+    problem = reply.problem or scope["state"].get("problem")
+    if problem is not None:
+        facts["code"] = problem
+    attributes = {f"softalign.{name}": value for name, value in facts.items()}
+    attributes |= {"http.request.method": method, "http.route": route}
+    if reply.status is not None:
+        attributes["http.response.status_code"] = reply.status
+    span.describe(f"{method} {route}", attributes)
+    if reply.status is not None and reply.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        span.fail()
 
 
 def _level(route: str, status: int | None) -> Callable[..., Any]:

@@ -21,6 +21,7 @@ from app.lanes import FairQueue, Lane, Place
 from app.metrics import Metrics
 from app.pace import Pace
 from app.settings import Settings
+from app.tracing import record_span
 from model.hypothesis import Hypothesis
 from model.search_events import SearchRequest
 
@@ -158,6 +159,7 @@ class Scheduler:
             raise DeadlineError from None
         finally:
             self._give_up(place, jobs)
+            _trace(jobs)
 
     def _hand_over(self, jobs: Sequence[Job]) -> None:
         with self._changed:
@@ -230,6 +232,7 @@ class Scheduler:
         late = [job for job in jobs if is_gone(job, now)]
         self._deliver([Outcome(job, DeadlineError()) for job in late])
         for job in jobs:
+            job.joined = now
             self._metrics.queue_wait_seconds.observe(now - job.submitted)
         for model, engine in self._engines.items():
             own = [job for job in jobs if job.model == model and job not in late]
@@ -308,3 +311,13 @@ def _resolve(outcomes: Sequence[Outcome]) -> None:
 def _observe(job: Job, step: SentenceStep) -> None:
     if job.on_step is not None:
         job.on_step(step)
+
+
+def _trace(jobs: Sequence[Job]) -> None:
+    """Tell the trace of a request until when it waited for a first place, and since then."""
+    if jobs:
+        now = time.monotonic()
+        submitted = min(job.submitted for job in jobs)
+        joined = min((job.joined for job in jobs if job.joined is not None), default=now)
+        record_span("queue", submitted, joined)
+        record_span("decode", joined, now)

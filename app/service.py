@@ -29,6 +29,7 @@ from app.request_log import Facts
 from app.schemas import AlignmentRequest, TranslateRequest
 from app.settings import Settings
 from app.supervisor import Supervisor
+from app.tracing import record_span
 from app.translator import Translations, Translator, Watch
 from model.hypothesis import SearchOptions
 
@@ -159,6 +160,7 @@ class Service:
                 ).model_dump_json()
             )
         rendered = {"render": 1000 * (time.monotonic() - began)}
+        record_span("render", began, time.monotonic())
         facts: Facts = {
             "model": model.identity,
             "texts": len(request.texts),

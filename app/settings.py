@@ -159,6 +159,12 @@ class Settings(BaseSettings):
     admin_host: str = "127.0.0.1"
     """Address of the admin listener, which must not be reachable by callers."""
 
+    tracing_endpoint: str | None = Field(default=None, pattern=r"^https?://[^\s/]+")
+    """Where OpenTelemetry traces go, as `http://collector:4318/v1/traces` (extra `tracing`)."""
+
+    tracing_share: float = Field(default=0.1, ge=0, le=1)
+    """Part of the requests that are traced, where a `traceparent` of theirs does not say it."""
+
     data: Path = Path("data")
     """Folder of the SQLite database `softalign.db`; made when it is missing."""
 

@@ -18,6 +18,7 @@ from app.models import LoadedModel
 from app.segments import SourceSentence, translatable_sentences
 from app.settings import Settings
 from app.supervisor import Supervisor
+from app.tracing import record_span
 from model.hypothesis import Hypothesis, SearchOptions
 from model.search_events import SearchRequest
 
@@ -84,6 +85,7 @@ class Translator:
         problems = {**(problems or {}), **too_long}
         sentences = {at: [] if at in problems else sentences[at] for at in texts}
         read = time.monotonic()
+        record_span("read", began, read)
         requests = [
             search_request(
                 model,
@@ -114,6 +116,7 @@ class Translator:
         is_long = len(requests) > MOST_COMPOSED_AT_ONCE
         composed = await asyncio.to_thread(compose) if is_long else compose()
         placed = [[] if at in problems else best for at, best in zip(texts, composed, strict=True)]
+        record_span("compose", decoded, time.monotonic())
         return Translations(
             placed,
             source_tokens=sum(len(request.source) for request in requests),
