@@ -28,6 +28,7 @@ from training.gold import GoldError
 from training.head import train_head
 from training.interruption import INTERRUPTED, Interrupted, RunLockedError, stop_signals
 from training.prepare import prepare as prepare_corpus
+from training.ranks import RankError, ending_at_once, is_first
 from training.resume import ResumeError
 from training.run import train as train_run
 from training.silver import align as make_links
@@ -52,6 +53,7 @@ STATUS: dict[type[Exception], int] = {
     ResumeError: 4,
     RunLockedError: 5,
     DownloadError: 6,
+    RankError: 7,
 }
 """Exit status of failures that are not the caller's files or settings."""
 EXPECTED: tuple[type[Exception], ...] = (
@@ -80,11 +82,25 @@ def prepare(config: ConfigFile) -> None:
 
 
 @cli.command()
-def train(config: ConfigFile) -> None:
-    """Train a translator; the same command resumes a run that was stopped."""
-    best = train_run(read_config(config), console)
+def train(
+    config: ConfigFile,
+    allow_world_size_change: Annotated[
+        bool,
+        typer.Option(
+            "--allow-world-size-change",
+            help="Resume with another number of processes, though not bit for bit.",
+        ),
+    ] = False,
+) -> None:
+    """Train a translator; the same command resumes a run that was stopped.
+
+    With `torchrun -m training train CONFIG`, on several GPUs or machines.
+    """
+    best = train_run(read_config(config), console, allow_world_size_change=allow_world_size_change)
     if best is None:
         raise typer.Exit(INTERRUPTED)
+    if not is_first():
+        return
     # In one piece each, however narrow the terminal is: a line to be copied.
     console.print(f"Best checkpoint: {best}", soft_wrap=True, markup=False)
     serve = f"Serve it: SOFTALIGN_CHECKPOINTS={best.parent} scripts/serve"
@@ -215,13 +231,20 @@ def _told(error: Exception) -> str:
 
 def main() -> None:
     """Run the command line; bad input ends with one line and status 2, never a traceback."""
+    with ending_at_once():
+        _run()
+
+
+def _run() -> None:
     try:
         cli()
     except Interrupted as stopped:
         console.print("Stopped; the same command begins this again.")
         raise SystemExit(INTERRUPTED) from stopped
     except EXPECTED as error:
-        console.print(f"[red]error:[/red] {escape(_told(error))}", highlight=False, soft_wrap=True)
+        if is_first() or isinstance(error, RankError):
+            told = escape(_told(error))
+            console.print(f"[red]error:[/red] {told}", highlight=False, soft_wrap=True)
         raise SystemExit(STATUS.get(type(error), BAD_INPUT)) from error
 
 

@@ -157,11 +157,14 @@ class TrainerConfig:
     """Updates between validations; None validates after every epoch."""
     save_every_steps: int = 500
     """Updates between two saves of the resume state."""
+    rank_timeout: int = 60
+    """Seconds that the processes of a run on several GPUs or machines wait for each other in an
+    update before they give up."""
     patience: int | None = None
     """Validations without a better loss after which training stops; None never stops early."""
 
     def __post_init__(self) -> None:
-        for name in ("max_batch_tokens", "save_every_steps"):
+        for name in ("max_batch_tokens", "save_every_steps", "rank_timeout"):
             _require(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
         for name in ("max_epochs", "max_steps", "threads", "validate_every_steps", "patience"):
             value = getattr(self, name)

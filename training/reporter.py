@@ -132,10 +132,6 @@ class Reporter:
             )
         self._writer.add_scalar("validation/aer", 100 * scores.aer, position.step)
 
-    def say(self, text: str) -> None:
-        """A line that stays."""
-        self._console.print(text)
-
 
 def visible(text: str) -> str:
     """`text` with control characters escaped: an untrained model writes any bytes."""

@@ -29,6 +29,7 @@ INDIFFERENT = (
     "patience",
     "device",
     "start_from",
+    "rank_timeout",
 )
 """Settings of `[training]` that may change between a run and its resumption."""
 
@@ -119,12 +120,21 @@ def write_durably(path: Path, content: bytes | memoryview) -> None:
 
 
 def check_resumable(
-    state: dict[str, Any], config: TrainingConfig, components: dict[str, str]
+    state: dict[str, Any], config: TrainingConfig, components: dict[str, str], world: int = 1
 ) -> None:
-    """Raise ResumeError, with what differs, if `state` is of other settings or other data."""
+    """Raise ResumeError, with what differs, if `state` is not of this run.
+
+    `world` is the number of processes: with another one, the same training goes on, but not in
+    the same bits.
+    """
     changes = setting_changes(state["settings"], resumable_settings(config))
     if state["data"] != fingerprint(components):
         changes += differences(state["components"], components)
+    if state.get("world", 1) != world:
+        changes.append(
+            f"processes: {state.get('world', 1)} → {world} (--allow-world-size-change goes on, "
+            "though not bit for bit)"
+        )
     if changes:
         raise ResumeError(
             "the run folder holds a run with other settings or data:\n  "

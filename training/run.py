@@ -1,6 +1,7 @@
 """One training run from its configuration to a checkpoint that the service loads."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ from training.fingerprint import data_components
 from training.interruption import Interrupted, StopSignals, run_lock, stop_signals
 from training.memory import keep_freed_memory
 from training.precision import place
-from training.prepare import Prepared, prepare
+from training.prepare import Prepared, load_prepared, prepare
+from training.ranks import Ranks, all_ranks
 from training.reporter import Reporter
 from training.resume import ResumeStore, check_resumable
 from training.trainer import NonFiniteError, Trainer, TrainingError
@@ -26,33 +28,56 @@ ROLLBACKS = 3
 """Times that training goes back to the last saved state, each time with half the learning rate."""
 
 
-def train(config: TrainingConfig, console: Console) -> Path | None:
+def train(
+    config: TrainingConfig, console: Console, *, allow_world_size_change: bool = False
+) -> Path | None:
     """Train until the budget is used up, resuming whatever the run folder holds.
 
+    Where `torchrun` started several processes, each calls this; all need the run folder.
     Returns the folder of the best checkpoint, or None if a signal ended the run early (its state
     is saved; the same command goes on). Raises ConfigError, CorpusError, ResumeError,
-    RunLockedError, TrainingError or OSError.
+    RunLockedError, TrainingError, RankError or OSError.
     """
     keep_freed_memory()
-    with run_lock(config.run), stop_signals() as stop:
+    with (
+        stop_signals() as stop,
+        all_ranks(config.training.rank_timeout) as ranks,
+        ExitStack() as held,
+    ):
         store = ResumeStore(config.run / "resume")
-        try:
+        quiet = console if ranks.first else Console(quiet=True)
+
+        def begin() -> dict[str, Any] | None:
+            held.enter_context(run_lock(config.run))
             with stop.abandoning():
-                state = _resume_state(store, console)
-                components = data_components(config)
-                if state is not None:
-                    check_resumable(state, config, components)
-                prepared = prepare(config, console, components)
+                return _begin(
+                    config, store, quiet, None if allow_world_size_change else ranks.world
+                )
+
+        try:
+            state = ranks.on_first(begin)
         except Interrupted:
-            console.print("Stopped before training began; the same command starts again.")
+            quiet.print("Stopped before training began; the same command starts again.")
             return None
-        return _Run(config, prepared, store, stop, console).train(state)
+        if state is not None:
+            state["world"] = ranks.world
+        run = _Run(config, load_prepared(config), store, ranks, stop, quiet)
+        return run.train(state)
 
 
-def _resume_state(store: ResumeStore, console: Console) -> dict[str, Any] | None:
+def _begin(
+    config: TrainingConfig, store: ResumeStore, console: Console, world: int | None
+) -> dict[str, Any] | None:
+    """Prepare the corpus and return the state to go on from, once it is known to fit."""
     state, complaints = store.load()
     for complaint in complaints:
         console.print(f"[yellow]{complaint}; going back to the save before[/yellow]")
+    components = data_components(config)
+    if state is not None:
+        check_resumable(
+            state, config, components, state.get("world", 1) if world is None else world
+        )
+    prepare(config, console, components)
     return state
 
 
@@ -62,62 +87,75 @@ class _Run:
         config: TrainingConfig,
         prepared: Prepared,
         store: ResumeStore,
+        ranks: Ranks,
         stop: StopSignals,
         console: Console,
     ) -> None:
         self._config = config
         self._prepared = prepared
         self._store = store
+        self._ranks = ranks
         self._stop = stop
+        self._stopped = False
         self._console = console
         self._placement = place(config.training.device, config.training.precision)
-        self._trainer = Trainer(config, prepared, self._placement)
+        self._trainer = Trainer(config, prepared, self._placement, ranks)
         self._validate = Validator(config, prepared, self._placement)
         self._failed_writes = 0
 
     def train(self, state: dict[str, Any] | None) -> Path | None:
-        self._begin(state)
+        self._start(state)
         trainer = self._trainer
-        with Reporter(self._console, self._config.run, trainer.total_steps) as reporter:
+        with self._reporter() as reporter:
             if self._validation_is_missing():
                 self._measure(reporter)
                 self._save()
-            while not (trainer.finished or self._stop()):
+            self._stopped = self._ranks.any(self._stop())
+            while not (trainer.finished or self._stopped):
                 try:
                     self._update_until_stopped(reporter)
                 except NonFiniteError as error:
                     self._roll_back(error)
-            if self._stop() and (self._validation_is_missing() or not trainer.finished):
-                reporter.say(
-                    f"Stopped at step {trainer.position.step:,}; the same command goes on."
-                )
-                return None
+        if self._stopped and (self._validation_is_missing() or not trainer.finished):
+            self._console.print(
+                f"Stopped at step {trainer.position.step:,}; the same command goes on."
+            )
+            return None
         if self._validation_is_missing():
             raise TrainingError("the last checkpoint was not written; the same command tries again")
         if trainer.position.best_step == 0:
             raise TrainingError("no validation had a finite loss, so there is no checkpoint")
         return self._config.checkpoint_folder
 
-    def _update_until_stopped(self, reporter: Reporter) -> None:
+    def _reporter(self) -> AbstractContextManager[Reporter | None]:
+        if not self._ranks.first:
+            return nullcontext()
+        return Reporter(self._console, self._config.run, self._trainer.total_steps)
+
+    def _update_until_stopped(self, reporter: Reporter | None) -> None:
         trainer, every = self._trainer, self._config.training.save_every_steps
         for update in trainer.updates():
             saved = False
-            reporter.update(trainer.position, update)
+            if reporter is not None:
+                reporter.update(trainer.position, update)
+            self._stopped = self._ranks.any(self._stop())
             if self._validation_is_missing():
                 self._measure(reporter)
                 saved = self._save()
-            elif self._stop() or trainer.position.step % every == 0:
+                self._stopped = self._ranks.any(self._stop())
+            elif self._stopped or trainer.position.step % every == 0:
                 saved = self._save()
-            if self._stop():
+            if self._stopped:
                 if not (saved or self._save()):
                     raise TrainingError("stopped, but the last updates could not be saved")
                 return
 
-    def _begin(self, state: dict[str, Any] | None) -> None:
+    def _start(self, state: dict[str, Any] | None) -> None:
         parameters = sum(p.numel() for p in self._trainer.model.parameters())
         self._console.print(
             f"{parameters / 1e6:.1f} million parameters on {self._placement.device}, products in "
             f"{'bfloat16' if self._placement.bfloat16 else 'float32'}"
+            + (f", {self._ranks.world} processes" if self._ranks.world > 1 else "")
         )
         if self._trainer.started_from is not None:
             self._console.print(f"Beginning with the weights of {self._trainer.started_from}")
@@ -129,7 +167,7 @@ class _Run:
 
     def _roll_back(self, error: NonFiniteError) -> None:
         """Go on from the last saved state with half the learning rate, or raise `error`."""
-        state, _ = self._store.load()
+        state, _ = self._ranks.on_first(self._store.load)
         if state is None or self._trainer.position.rollbacks == ROLLBACKS:
             raise error
         self._trainer.roll_back(state)
@@ -146,28 +184,37 @@ class _Run:
         due = position.step % every == 0 if every is not None else position.batch == 0
         return due or self._trainer.finished
 
-    def _measure(self, reporter: Reporter) -> None:
+    def _measure(self, reporter: Reporter | None) -> None:
         """Validate, unless a signal comes first; the best weights become the checkpoint."""
+        loss = self._ranks.on_first(lambda: self._measured(reporter))
+        if loss is not None:
+            self._trainer.record(loss)
+
+    def _measured(self, reporter: Reporter | None) -> float | None:
+        assert reporter is not None
         try:
             with self._stop.abandoning():
                 validation = self._validate(self._trainer.averaged_model)
         except Interrupted:
-            return
+            return None
         best = self._trainer.improves(validation.loss)
         if best and not self._written(lambda: self._write_checkpoint(validation)):
-            return
-        self._trainer.record(validation.loss)
+            return None
         reporter.validation(self._trainer.position, validation, best=best)
+        return validation.loss
 
     def _save(self) -> bool:
         """Save the state; False if it could not be.
 
         Not in the midst of updates that are not finite: it would be nothing to go back to.
         """
-        if self._trainer.position.skipped_in_a_row and not self._stop():
+        position = self._trainer.position
+        if position.skipped_in_a_row and not self._stopped:
             return True
-        step = self._trainer.position.step
-        return self._written(lambda: self._store.save(step, self._trainer.state()))
+        state = self._trainer.state()
+        return self._ranks.on_first(
+            lambda: self._written(lambda: self._store.save(position.step, state))
+        )
 
     def _written(self, write: Callable[[], object]) -> bool:
         """Whether a write succeeded; a disk that refuses is told and borne, but not for ever."""

@@ -17,6 +17,7 @@ from training.config import TrainingConfig
 from training.loss import label_smoothed_cross_entropy
 from training.precision import Placement
 from training.prepare import Prepared
+from training.ranks import Ranks
 from training.resume import check_resumable, resumable_settings
 from training.schedule import learning_rate
 from training.starting_weights import start_from
@@ -24,6 +25,8 @@ from training.starting_weights import start_from
 PATIENCE_WITH_NON_FINITE = 3
 """Updates in a row that are skipped for a loss or gradient that is not finite before it is said."""
 
+SEED_STEP = 1_000_003
+"""Between the seeds of the random generators of two ranks."""
 RATE_AFTER_ROLLBACK = 0.5
 """What the learning rate is multiplied with each time training has gone back."""
 
@@ -81,8 +84,15 @@ class Update:
 class Trainer:
     """One network in training, with all its state."""
 
-    def __init__(self, config: TrainingConfig, prepared: Prepared, placement: Placement) -> None:
+    def __init__(
+        self,
+        config: TrainingConfig,
+        prepared: Prepared,
+        placement: Placement,
+        ranks: Ranks | None = None,
+    ) -> None:
         self.config = config
+        self._ranks = ranks or Ranks()
         self.position = Position()
         self._settings = config.training
         self._prepared = prepared
@@ -100,6 +110,10 @@ class Trainer:
                 Tokenizer(prepared.target_spm),
             )
         self.model.to(placement.device)
+        self._parallel = self._ranks.parallel(self.model)
+        if not self._ranks.first:
+            # All begin with the same weights, but drop different units.
+            torch.manual_seed(self._settings.seed + SEED_STEP * self._ranks.rank)
         self.average = moving_average(self.model, self._settings.ema_decay)
         self.optimizer: torch.optim.Optimizer = torch.optim.AdamW(
             self.model.parameters(),
@@ -116,6 +130,8 @@ class Trainer:
             bos_id=config.model.bos_id,
             joined_share=self._settings.joined_share,
             joined_pieces=self._settings.joined_pieces,
+            rank=self._ranks.rank,
+            world=self._ranks.world,
         )
         self.total_steps = self._settings.max_steps or (
             len(self.plan.epoch(0)) * (self._settings.max_epochs or 0)
@@ -169,15 +185,20 @@ class Trainer:
         self.model.train()
         self.optimizer.zero_grad()
         with self._placement.autocast():
-            forced = self.model(batch.source.ids, batch.source.lengths, batch.inputs)
+            forced = self._parallel(batch.source.ids, batch.source.lengths, batch.inputs)
         sums = label_smoothed_cross_entropy(
             forced.logits,
             batch.targets,
             pad_id=self.config.model.pad_id,
             smoothing=self._settings.label_smoothing,
         )
-        tokens = max(1, int(sums.tokens))
-        torch.autograd.backward(sums.smoothed / tokens)
+        likelihood, count = self._ranks.total(
+            torch.stack([sums.negative_log_likelihood.double(), sums.tokens.double()])
+        ).tolist()
+        tokens = max(1, int(count))
+        with self._ranks.answering():
+            # Ranks take the mean of their gradients; what is wanted is the sum.
+            torch.autograd.backward(sums.smoothed * self._ranks.world / tokens)
         norm = self._clip()
         if math.isfinite(norm):
             self.optimizer.step()
@@ -185,8 +206,7 @@ class Trainer:
             self.position.skipped_in_a_row = 0
         else:
             self._skip(batch)
-        loss = float(sums.negative_log_likelihood) / tokens
-        return Update(loss, tokens, norm, rate, time.perf_counter() - started)
+        return Update(likelihood / tokens, tokens, norm, rate, time.perf_counter() - started)
 
     def _clip(self) -> float:
         """Scale gradients to the configured norm (Pascanu et al. 2013, algorithm 1).
@@ -246,7 +266,7 @@ class Trainer:
         return False
 
     def state(self) -> dict[str, Any]:
-        """Everything `restore` needs, as tensors and plain values."""
+        """Everything `restore` needs, as tensors and plain values; for all ranks, on rank 0."""
         random = {"cpu": torch.get_rng_state()}
         if self._placement.device.type == "cuda":
             random["cuda"] = torch.cuda.get_rng_state(self._placement.device)
@@ -256,6 +276,8 @@ class Trainer:
             "optimizer": self.optimizer.state_dict(),
             "position": asdict(self.position),
             "random": random,
+            "random_of_others": self._ranks.gather(random)[1:],
+            "world": self._ranks.world,
             "data": self._prepared.fingerprint,
             "components": self._prepared.components,
             "settings": resumable_settings(self.config),
@@ -263,11 +285,16 @@ class Trainer:
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from `state`; ResumeError, with what differs, if it is of another run."""
-        check_resumable(state, self.config, self._prepared.components)
+        check_resumable(state, self.config, self._prepared.components, self._ranks.world)
         self.model.load_state_dict(state["model"])
         self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.position = Position(**state["position"])
-        torch.set_rng_state(state["random"]["cpu"])
-        if self._placement.device.type == "cuda":
-            torch.cuda.set_rng_state(state["random"]["cuda"], self._placement.device)
+        generators = [state["random"], *state.get("random_of_others", [])]
+        if self._ranks.rank < len(
+            generators
+        ):  # else it joined later, and keeps those it began with
+            random = generators[self._ranks.rank]
+            torch.set_rng_state(random["cpu"])
+            if self._placement.device.type == "cuda":
+                torch.cuda.set_rng_state(random["cuda"], self._placement.device)

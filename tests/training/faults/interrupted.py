@@ -1,5 +1,6 @@
 """Commands that a signal meets in a phase of our choosing; they run in processes of their own."""
 
+import json
 import os
 import random
 import signal
@@ -72,3 +73,29 @@ def train_interrupted(phase, config, output):
 def prepare_interrupted(config, output):
     training.prepare.clean = stop_and_dawdle
     command(["prepare", config], output)
+
+
+def train_as_rank(rank, world, port, config, output, noted=None):
+    """`python -m training train` as one of several processes, as `torchrun` would start it.
+
+    Losses and pairs of every update go to the file `noted`.
+    """
+    learn = training.run.Trainer.learn
+
+    def learn_and_note(trainer, batch):
+        update = learn(trainer, batch)
+        if noted is not None:
+            with noted.open("a") as file:
+                values = (trainer.position.epoch, update.loss, update.tokens, batch.indices)
+                file.write(json.dumps(values) + "\n")
+        return update
+
+    training.run.Trainer.learn = learn_and_note
+    environment = {
+        "RANK": str(rank),
+        "LOCAL_RANK": str(rank),
+        "WORLD_SIZE": str(world),
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+    }
+    command(["train", config], output, environment)
