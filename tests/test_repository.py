@@ -11,6 +11,7 @@ from packaging.requirements import Requirement
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("app", "model", "softalign", "training")
 LONGEST_MODULE_LINES = 350
+EXTRAS_OF_THE_IMAGE = ("detect", "postgres", "redis", "tracing")
 LARGEST_FILE_BYTES = 30 * 2**20
 
 UNSAFE = {
@@ -137,7 +138,10 @@ def locked() -> dict[str, str]:
 
 def test_lock_file_pins_every_dependency_of_the_service():
     extras = project_table()["optional-dependencies"]
-    of_the_image = [*project_dependencies(), *extras["postgres"], *extras["redis"]]
+    of_the_image = [
+        *project_dependencies(),
+        *(name for extra in EXTRAS_OF_THE_IMAGE for name in extras[extra]),
+    ]
     missing = [
         str(one)
         for one in map(Requirement, of_the_image)
