@@ -1,10 +1,14 @@
-"""`python -m app translate --input FILE --output FILE`."""
+"""`python -m app translate --input FILE --output FILE`, and the same for folders with `--ray`."""
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import typer
 from pydantic import ValidationError
 
+from app.bulk.cluster import ClusterError, Work, parts_of, translate_parts
 from app.bulk.forms import BULK_FORMS
 from app.bulk.progress import show_progress
 from app.bulk.run import Account, BulkError, BulkTask, run
@@ -14,7 +18,7 @@ from app.errors import ServiceError
 from app.models import LoadedModel, LoadedModels
 from app.schemas import AlignmentRequest
 from app.settings import Settings
-from app.terminal import SOME_LINES_FAILED, WRONG_INPUT, fail
+from app.terminal import SOME_LINES_FAILED, WRONG_INPUT, fail, start
 from model.alignment import AlignmentKind
 from model.hypothesis import SearchOptions
 
@@ -72,6 +76,43 @@ def translate_file(
     typer.echo(describe(account), err=True)
     # Empty lines are nothing special in a file, and have an empty line in the output.
     return SOME_LINES_FAILED if account.problems.keys() - {"empty_text"} else 0
+
+
+def translate_folder(
+    checkpoints: Path | None,
+    *,
+    input: Path,
+    output: Path | None,
+    form: str | None,
+    workers: int,
+    **options: Any,  # noqa: ANN401 - those of `translate_file`
+) -> int:
+    """Translate every file of `input` into `output`, side by side; gives the worst exit code."""
+    name = form or "tsv"
+    if output is None or name not in BULK_FORMS:
+        fail(f"--ray needs a folder as --output; forms are {', '.join(BULK_FORMS)}", WRONG_INPUT)
+    try:
+        parts = parts_of(input, output, name)
+        work = Work(partial(_begin, checkpoints, {**options, "form": name}))
+        codes = translate_parts(parts, work, workers)
+    except ClusterError as error:
+        fail(str(error), WRONG_INPUT)
+    done = codes[0] + codes[SOME_LINES_FAILED]
+    typer.echo(f"{len(parts)} parts were left: {done} translated, by exit code {dict(codes)}")
+    return WRONG_INPUT if done < len(parts) else max(codes, default=0)
+
+
+def _begin(checkpoints: Path | None, options: dict[str, Any]) -> Callable[[Path, Path], int]:
+    """What a worker does first, where it works."""
+    settings, models = start(checkpoints)
+
+    def translate(input: Path, output: Path) -> int:
+        try:
+            return translate_file(settings, models, input=input, output=output, **options)
+        except typer.Exit as ended:  # the other parts go on
+            return ended.exit_code
+
+    return translate
 
 
 def _task_name(model: LoadedModel, settings: Settings, *options: object) -> str:

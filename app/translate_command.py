@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +11,7 @@ from pydantic import ValidationError
 
 from app.bulk.forms import BULK_FORMS
 from app.bulk.run import WINDOW_LINES
-from app.bulk_command import translate_file
+from app.bulk_command import translate_file, translate_folder
 from app.errors import ServiceError
 from app.formats.aligned import AlignedText, FormatOptions
 from app.formats.table import FORMATS, choose_format, write
@@ -72,6 +73,12 @@ def translate(
     window: Annotated[
         int, typer.Option(min=1, max=65_536, help="Lines of --input saved at once.")
     ] = WINDOW_LINES,
+    ray: Annotated[
+        int | None,
+        typer.Option(
+            min=1, metavar="WORKERS", help="Translate the files of a folder with Ray, side by side."
+        ),
+    ] = None,
     checkpoints: CheckpointsOption = None,
 ) -> None:
     """Translate a text or a file here, without a server.
@@ -79,13 +86,17 @@ def translate(
     Exit codes: 0 done, 1 cannot start, 2 the input cannot be used, 3 some lines of --input cannot.
     """
     logging.basicConfig(level=logging.ERROR)
+    if ray is not None and input is None:
+        fail("--ray needs --input: a folder with a file a part", WRONG_INPUT)
     if input is not None:
         if text is not None:
             fail("give a text or --input, not both", WRONG_INPUT)
-        settings, models = start(checkpoints)
-        code = translate_file(
-            settings,
-            models,
+        translate_all = (
+            partial(translate_file, *start(checkpoints))
+            if ray is None
+            else partial(translate_folder, checkpoints, workers=ray)
+        )
+        code = translate_all(
             input=input,
             output=output,
             languages=(source, to),
