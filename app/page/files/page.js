@@ -92,22 +92,36 @@ function findResult(model) {
 /** A hypothesis with a kind of alignment that its answer does not have is fetched or asked for anew. */
 async function findHypothesis(result, index, kind) {
   if (kind === result.kind) return result.hypotheses[index];
-  if (!service.capabilities.canFetchKind || !result.id) {
-    return (await askAgain(result, { model: result.model, kind }))?.hypotheses[index] ?? null;
+  if (result.id && service.capabilities.canFetchKind) {
+    const found = await fetchAlignment(result, index, kind);
+    if (found !== undefined) return found;
   }
+  // The service keeps the weights of the alignment head only where they were asked for: then both kinds.
+  const lifetime = result.id ? result.lifetime : COMPARISON;
+  const again = await askAgain(result, { model: result.model, kind, lifetime });
+  if (again?.id) {
+    if (location.hash === `#${result.id}`) history.replaceState(null, "", `#${again.id}`);
+    result.keptAs(again.id);
+  }
+  return again?.hypotheses[index] ?? null;
+}
+
+/** The hypothesis with the alignment that was stored; undefined where that was not, null where it failed. */
+async function fetchAlignment(result, index, kind) {
   const query = new URLSearchParams({ hypothesis: index, kind, offset_encoding: "utf-16", text: 0 });
   for (const level of ["word", "piece"]) query.append("level", level);
   try {
     const alignment = await api.get(`/v1/translations/${result.id}/alignment?${query}`);
     return { ...result.hypotheses[index], alignment };
   } catch (problem) {
+    if (problem.code === "alignment_unavailable" && service.capabilities.canAskKind) return undefined;
     problems.show(problem);
     return null;
   }
 }
 
 function askAgain({ text, source, target }, choices) {
-  return ask({ text, source, target, ...choices, lifetime: COMPARISON }, null, { isQuiet: true });
+  return ask({ text, source, target, lifetime: COMPARISON, ...choices }, null, { isQuiet: true });
 }
 
 /** A Result, or null where it failed or was stopped; the person has been told then. */
@@ -117,7 +131,7 @@ async function ask(asked, retry, { isQuiet = false } = {}) {
   setBusy(true);
   problems.clear();
   try {
-    return new Result(asked.text, await send(asked, controller.signal, isQuiet));
+    return new Result(asked.text, await send(asked, controller.signal, isQuiet), asked.lifetime);
   } catch (error) {
     results.dropPartial();
     if (error.name !== "AbortError") problems.show(error, retry);
@@ -170,7 +184,7 @@ async function openStored() {
   const id = location.hash.slice(1);
   if (!id || !service?.capabilities.canFetch) return false;
   try {
-    const result = Result.ofStored(await api.get(`/v1/translations/${encodeURIComponent(id)}`));
+    const result = Result.ofStored(await api.get(`/v1/translations/${encodeURIComponent(id)}`), KEPT);
     text.value = result.text;
     languages.choose(result.source, result.target);
     showCount();

@@ -22,20 +22,27 @@ export function sparseBody(body) {
 }
 
 export class Result {
-  constructor(text, answer) {
+  /** `lifetime` is what its request says of how long it is kept. */
+  constructor(text, answer, lifetime) {
     this.text = text;
     this.answer = answer;
+    this.lifetime = lifetime;
     this.best = answer.translations[0];
   }
 
   /** A stored answer, whose text is put together from the words that it names. */
-  static ofStored(answer) {
-    return new Result(sourceOf(answer.translations[0]), answer);
+  static ofStored(answer, lifetime) {
+    return new Result(sourceOf(answer.translations[0]), answer, lifetime);
   }
 
   /** Where it is stored, or null. */
   get id() {
     return this.answer.id ?? null;
+  }
+
+  /** It is stored once more, with all kinds of alignment. */
+  keptAs(id) {
+    this.answer = { ...this.answer, id };
   }
 
   /** It is stored no longer. */
