@@ -3,13 +3,19 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from hashlib import blake2b
+from itertools import islice
+
+import numpy as np
 
 from training.cleaning_report import CleaningReport
 from training.config import CleaningConfig
 from training.corpus import Pair
+from training.duplicates import SeenHashes
 
 RATIO_GRACE = 10
 """Code points added to both sides before the ratio is taken: "Hi." may be "Bonjour à tous !"."""
+BLOCK = 10_000
+"""Pairs that are looked up together among those that came before."""
 _CONTROL_CHARACTERS = {
     code: None for code in (*range(0x20), *range(0x7F, 0xA0)) if not chr(code).isspace()
 }
@@ -18,23 +24,35 @@ _CONTROL_CHARACTERS = {
 def clean(pairs: Iterable[Pair], config: CleaningConfig, report: CleaningReport) -> Iterator[Pair]:
     """Yield the pairs that pass, normalised where `config` says so, and count all in `report`.
 
-    Duplicates are known by 64 bits of their hash, about 90 bytes of memory a pair.
+    Duplicates are known by 64 bits of their hash, eight bytes of memory a pair.
     """
-    seen: set[int] = set()
+    passing = _passing(pairs, config, report)
+    for pair in _without_duplicates(passing, report) if config.deduplicate else passing:
+        report.kept += 1
+        yield pair
+
+
+def _passing(
+    pairs: Iterable[Pair], config: CleaningConfig, report: CleaningReport
+) -> Iterator[Pair]:
     for pair in pairs:
         if config.normalise:
             pair = normalise_pair(pair)
         if reason := _reason_to_drop(pair, config):
             report.drop(reason)
             continue
-        if config.deduplicate:
-            key = pair_hash(pair)
-            if key in seen:
-                report.drop("duplicate")
-                continue
-            seen.add(key)
-        report.kept += 1
         yield pair
+
+
+def _without_duplicates(pairs: Iterator[Pair], report: CleaningReport) -> Iterator[Pair]:
+    seen = SeenHashes()
+    while block := list(islice(pairs, BLOCK)):
+        hashes = np.fromiter(map(pair_hash, block), np.uint64, len(block))
+        for pair, fresh in zip(block, seen.add(hashes).tolist(), strict=True):
+            if fresh:
+                yield pair
+            else:
+                report.drop("duplicate")
 
 
 def drop_empty(pairs: Iterable[Pair], report: CleaningReport) -> Iterator[Pair]:

@@ -6,6 +6,7 @@ made from, so that the work is done once and a resumed run can refuse other data
 
 import json
 import shutil
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -170,6 +171,7 @@ class _Builder:
 
     def _train_tokenizers(self, pairs: int) -> None:
         config = self._config.tokenizer
+        started = time.perf_counter()
         with self._console.status(f"Training tokenizer(s) on {pairs:,} pairs"):
             sides = {side: self._cleaned(side) for side in ("source", "target")}
             if config.joint:
@@ -183,6 +185,7 @@ class _Builder:
                 }
         for side, model in models.items():
             (self._folder / f"{side}.spm").write_bytes(model)
+        self._console.print(f"Tokenizer trained in {time.perf_counter() - started:.1f} s")
 
     def _cleaned(self, side: str) -> Iterator[str]:
         with (self._folder / f"cleaned.{side}.txt").open(encoding="utf-8", newline="\n") as file:
