@@ -237,6 +237,8 @@ def test_loop_is_marked_and_a_true_repetition_is_not(draw):
         alignment(matrix(SOURCE, target, WORDS[0], said, loop)),
     )
     assert page.locator(".word.repeated").count() == 4
+    told = page.locator(".note.repeated").inner_text()
+    assert (told.count("la"), told.count("maison")) == (1, 1)
     copied = [[float(row == column) for column in range(6)] for row in range(6)]
     page = draw(
         {"source": target, "target": target},

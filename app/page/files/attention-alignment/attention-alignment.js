@@ -318,7 +318,8 @@
       for (const [side, className, found, words] of marks) {
         found.forEach((index) => this.words[side][index].classList.add(className));
         if (!found.length) continue;
-        const names = found.flatMap((index, nth) => [nth ? ", " : "", isolated(this.pair[side][index].text)]);
+        const texts = new Set(found.map((index) => this.pair[side][index].text));
+        const names = [...texts].flatMap((text, nth) => [nth ? ", " : "", isolated(text)]);
         this.notes.append(node("span", { className: `note ${className}` }, words, ...names));
       }
     }
