@@ -11,6 +11,7 @@ from model.checkpoint import CheckpointError, save_checkpoint
 from model.tokenizer import Tokenizer
 from training.card import model_card
 from training.config import TrainingConfig
+from training.divergence import Divergence
 from training.fingerprint import data_components
 from training.interruption import Interrupted, StopSignals, run_lock, stop_signals
 from training.memory import keep_freed_memory
@@ -101,6 +102,7 @@ class _Run:
         self._placement = place(config.training.device, config.training.precision)
         self._trainer = Trainer(config, prepared, self._placement, ranks)
         self._validate = Validator(config, prepared, self._placement)
+        self._divergence = Divergence(config.model.target_vocabulary_size)
         self._failed_writes = 0
 
     def train(self, state: dict[str, Any] | None) -> Path | None:
@@ -138,6 +140,7 @@ class _Run:
             saved = False
             if reporter is not None:
                 reporter.update(trainer.position, update)
+            self._divergence.watch(trainer.position.step, update)
             self._stopped = self._ranks.any(self._stop())
             if self._validation_is_missing():
                 self._measure(reporter)

@@ -8,14 +8,16 @@ import pytest
 import torch
 from rich.console import Console
 
+import training.divergence
 import training.run
 import training.trainer
 from model.checkpoint import load_checkpoint
 from tests.training.faults.tiny_run import saved_step, store, write_run
 from training.config_reader import read_config
+from training.divergence import Divergence
 from training.resume import write_durably
 from training.run import ROLLBACKS, WRITES_TRIED, train
-from training.trainer import NonFiniteError, Trainer, TrainingError
+from training.trainer import NonFiniteError, Trainer, TrainingError, Update
 from training.validation import Validator
 
 SETTINGS = "max_steps = 12\nsave_every_steps = 5\nvalidate_every_steps = 12"
@@ -146,6 +148,29 @@ def test_no_finite_validation_means_no_checkpoint_and_says_so(config, monkeypatc
     monkeypatch.setattr(Validator, "loss", lambda *_: math.nan)
     with pytest.raises(TrainingError, match="no validation had a finite loss"):
         run(config)
+
+
+def test_a_loss_that_leaves_all_reason_ends_the_run(config, monkeypatch):
+    monkeypatch.setattr(training.divergence, "WINDOW", 10)
+    text = config.read_text().replace("max_steps = 12", "max_steps = 60\nlearning_rate = 1.0")
+    config.write_text(text)
+    with pytest.raises(TrainingError, match=r"loss has diverged, to .* where guessing has 5\.9"):
+        run(config)
+    assert all_finite(newest(config))
+
+
+def test_a_spike_is_no_divergence():
+    watching = Divergence(1000)
+    losses = [7.0] * 60 + [300.0, math.nan] + [6.0] * 98
+    for step, loss in enumerate(losses):
+        watching.watch(step, Update(loss, 10, 1.0, 1e-3, 0.1))
+    with pytest.raises(TrainingError, match="diverged"):
+        worse_and_worse(watching)
+
+
+def worse_and_worse(watching):
+    for step in range(100):
+        watching.watch(step, Update(12.0, 10, 1.0, 1e-3, 0.1))
 
 
 def refuse(monkeypatch, steps):

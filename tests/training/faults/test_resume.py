@@ -9,6 +9,7 @@ import pytest
 
 from tests.training.faults.processes import command, end, start
 from tests.training.faults.tiny_run import saved_step, state_digest, store, write_run
+from training.interruption import run_lock
 
 LONG = "max_steps = 60\nsave_every_steps = 5\nvalidate_every_steps = 25"
 
@@ -112,3 +113,10 @@ def test_a_damaged_newest_state_costs_one_interval(begun):
     assert "damaged" in printed
     assert "Going on from step 3" in printed
     assert saved_step(begun) == 6
+
+
+def test_a_run_folder_in_use_is_refused(begun):
+    with run_lock(begun.parent / "run"):
+        status, printed = run(begun)
+    assert status == 5
+    assert "is in use by process" in printed
