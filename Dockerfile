@@ -54,6 +54,6 @@ RUN install --directory --owner 10001 --group 10001 --mode 0700 data
 VOLUME /srv/softalign/data
 USER 10001:10001
 EXPOSE 8000 8001
-HEALTHCHECK --interval=10s --timeout=3s --start-period=60s --retries=3 \
+HEALTHCHECK --interval=10s --timeout=3s --start-period=5m --retries=3 \
     CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:8000/readyz', timeout=2)"]
 CMD ["python", "-m", "app", "serve", "--host", "0.0.0.0"]
