@@ -1,5 +1,6 @@
 """Turns a TOML file into a `TrainingConfig`, with an error that helps for every wrong line."""
 
+import os
 import tomllib
 from collections.abc import Sequence
 from dataclasses import MISSING, fields
@@ -159,7 +160,7 @@ def _convert(value: Any, wanted: Any, where: str, folder: Path) -> Any:  # noqa:
         items = value if isinstance(value, list) else [value]
         return tuple(_convert(item, Path, where, folder) for item in items)
     if wanted is Path:
-        return folder / Path(_typed(value, str, where)).expanduser()
+        return Path(os.path.normpath(folder / Path(_typed(value, str, where)).expanduser()))
     return _typed(value, wanted, where)
 
 
