@@ -3,12 +3,20 @@
 from collections.abc import Mapping
 from typing import Any
 
-from training.config import TrainingConfig
+from training.config import TrainerConfig, TrainingConfig
 from training.prepare import Prepared
 
 
-def model_card(config: TrainingConfig, prepared: Prepared, metrics: Mapping[str, Any]) -> str:
-    """Markdown: what the model is, what it learned from, how, and how well it does."""
+def model_card(
+    config: TrainingConfig,
+    prepared: Prepared,
+    metrics: Mapping[str, Any],
+    started_from: str | None = None,
+) -> str:
+    """Markdown: what the model is, what it learned from, how, and how well it does.
+
+    `started_from` names the checkpoint whose weights it began with.
+    """
     data, model, training = config.data, config.model, config.training
     report = prepared.reports["train"]
     card = config.card
@@ -38,7 +46,8 @@ def model_card(config: TrainingConfig, prepared: Prepared, metrics: Mapping[str,
         f"AdamW at {training.learning_rate:g} with {training.warmup_steps} warm-up steps and "
         f"{training.decay} decay, dropout {model.dropout:g}, label smoothing "
         f"{training.label_smoothing:g}, gradients clipped at {training.clip_norm:g}, "
-        f"weights averaged with decay {training.ema_decay:g}.",
+        f"weights averaged with decay {training.ema_decay:g}."
+        f"{_joined(training)}{_started(started_from)}",
         "",
         "## Metrics",
         "",
@@ -51,6 +60,19 @@ def model_card(config: TrainingConfig, prepared: Prepared, metrics: Mapping[str,
         card.limits or "Not stated by whoever trained it.",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _joined(training: TrainerConfig) -> str:
+    if not training.joined_share:
+        return ""
+    return (
+        f" In every epoch {training.joined_share:.0%} of the pairs were joined at random to "
+        f"examples of up to {training.joined_pieces} pieces."
+    )
+
+
+def _started(started_from: str | None) -> str:
+    return f" It began with the weights of `{started_from}`." if started_from else ""
 
 
 ALIGNMENTS = "## Alignments"

@@ -268,5 +268,7 @@ class _Run:
                 | {"start_from": self._trainer.started_from},
             },
             metrics=metrics,
-            card=model_card(config, self._prepared, metrics),
+            card=model_card(
+                config, self._prepared, metrics, started_from=self._trainer.started_from
+            ),
         )
