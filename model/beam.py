@@ -12,6 +12,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.functional import pad
 
+from model.config import ModelConfig
+from model.decoder import ExactLogits
 from model.layout import RowLayout
 
 CANDIDATES = 8
@@ -38,6 +40,8 @@ class Candidates:
     tokens: Int[np.ndarray, "R C"]
     log_probs: Float[np.ndarray, "R C"]
     """log p(y_i | y_<i, x), best first; −∞ for a token that is never produced."""
+    log_gain: Float[np.ndarray, " R"] | None = None
+    """By how much log Σ exp grew when rounded logits were made anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,23 +57,55 @@ class Extension:
     """Log-probability of the whole hypothesis, the new token included."""
 
 
+def never_produced(config: ModelConfig) -> Bool[np.ndarray, " V"]:
+    """Which tokens no search may produce: padding, BOS and the unknown piece."""
+    banned = np.zeros(config.target_vocabulary_size, dtype=np.bool_)
+    banned[[config.pad_id, config.bos_id, config.unk_id]] = True
+    return banned
+
+
 def candidates(
-    logits: Float[Tensor, "R V"], banned: Bool[np.ndarray, " V"], count: int = CANDIDATES
+    logits: Float[Tensor, "R V"],
+    banned: Bool[np.ndarray, " V"],
+    count: int = CANDIDATES,
+    exact: ExactLogits | None = None,
 ) -> Candidates:
     """The `count` most probable continuations of each row that are not `banned`.
 
     Probabilities are the network's own: a banned token keeps its share, so that a hypothesis costs
-    exactly what teacher forcing says. Rows whose logits are not finite get NaN.
+    exactly what teacher forcing says. Where `logits` are rounded, `exact` gives those of the most
+    probable ones anew, and with them their order. Rows whose logits are not finite get NaN.
     """
     enough = min(count + int(np.count_nonzero(banned)), logits.shape[1])
     chunks = [
         _most_probable(logits[first : first + CHUNK_ROWS].float(), enough)
         for first in range(0, logits.shape[0], CHUNK_ROWS)
     ]
-    log_probs, tokens = chunks[0] if len(chunks) == 1 else map(torch.cat, zip(*chunks, strict=True))
+    parts = chunks[0] if len(chunks) == 1 else tuple(map(torch.cat, zip(*chunks, strict=True)))
+    best, log_probs, tokens = parts
     found = Candidates(tokens.numpy(force=True), log_probs.numpy(force=True))
+    if exact is not None:
+        found = _sharpen(found, (exact(tokens) - best).numpy(force=True))
     found.log_probs[banned[found.tokens]] = -np.inf
     return found
+
+
+def _sharpen(rounded: Candidates, errors: Float[np.ndarray, "R C"]) -> Candidates:
+    """The same tokens after their logits have changed by `errors`, in their new order.
+
+    Σ exp changes by what these tokens add to it; the many others, whose roundings cancel out, keep
+    theirs.
+    """
+    log_probs = rounded.log_probs + errors
+    gained = (np.exp(log_probs) - np.exp(rounded.log_probs)).sum(axis=1)
+    log_gain = np.log1p(gained)
+    log_probs -= log_gain[:, None]
+    order = np.argsort(-log_probs, axis=1, kind="stable")
+    return Candidates(
+        np.take_along_axis(rounded.tokens, order, axis=1),
+        np.take_along_axis(log_probs, order, axis=1),
+        log_gain,
+    )
 
 
 def prescribe(
@@ -77,26 +113,33 @@ def prescribe(
     logits: Float[Tensor, "R V"],
     rows: Int[np.ndarray, " F"],
     tokens: Int[np.ndarray, " F"],
+    exact: ExactLogits | None = None,
 ) -> Candidates:
     """Leave each of `rows` one continuation, its own of `tokens`, however probable it is."""
-    index = torch.from_numpy(np.stack([rows, tokens])).to(logits.device)
-    chosen = logits[index[0]].float().log_softmax(dim=1).gather(1, index[1][:, None])
     found = Candidates(options.tokens.copy(), options.log_probs.copy())
-    found.log_probs[rows] = -np.inf
-    found.log_probs[rows, 0] = chosen[:, 0].numpy(force=True)
     found.tokens[rows, 0] = tokens
+    chosen = torch.from_numpy(found.tokens[:, :1]).to(logits.device)
+    index = torch.from_numpy(rows).to(logits.device)
+    log_probs = logits[index].float().log_softmax(dim=1).gather(1, chosen[index])
+    if exact is not None:
+        errors = exact(chosen) - logits.gather(1, chosen).float()
+        log_probs = log_probs + errors[index]
+    found.log_probs[rows] = -np.inf
+    found.log_probs[rows, 0] = log_probs[:, 0].numpy(force=True)
+    if options.log_gain is not None:
+        found.log_probs[rows, 0] -= options.log_gain[rows]
     return found
 
 
 def _most_probable(
     logits: Float[Tensor, "R V"], count: int
-) -> tuple[Float[Tensor, "R C"], Int[Tensor, "R C"]]:
-    """The `count` greatest log-probabilities of each row, and their tokens."""
+) -> tuple[Float[Tensor, "R C"], Float[Tensor, "R C"], Int[Tensor, "R C"]]:
+    """The `count` greatest logits of each row, their log-probabilities, and their tokens."""
     best, tokens = largest(logits, count)
     # The softmax kernel is the fastest way to Σ exp; its greatest value is exact to rounding,
     # where the others may underflow: log Σ exp = best − log p(best).
     top = torch.softmax(logits, dim=1).gather(1, tokens[:, :1])
-    return best - (best[:, :1] - top.log_()), tokens
+    return best, best - (best[:, :1] - top.log_()), tokens
 
 
 def largest(

@@ -1,14 +1,18 @@
 """The decoder: one target token at a time, each from the state, the last token and the context."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from model.attention import AdditiveAttention, FixedVector, Memory
 from model.cell import CELLS
 from model.config import ModelConfig
+
+ExactLogits = Callable[[Int[Tensor, "R C"]], Float[Tensor, "R C"]]
+"""Takes C tokens of each of R rows, gives their logits in float32."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +22,8 @@ class Step:
     logits: Float[Tensor, "R V"]
     state: Float[Tensor, "R Z"]
     weights: Float[Tensor, "R W"]
+    exact: ExactLogits | None = None
+    """Where `logits` are rounded: those of a few tokens of each row, unrounded."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,12 +6,14 @@ What differs from `Seq2Seq`, and why the result does not (`docs/performance.md` 
 - the context is never multiplied: annotations are, once a sentence (`model/fast_attention.py`);
 - matrices that read the same vector are one matrix: the conditional query W_a with the second
   cell's recurrence, the paper's query with the only cell's;
-- weights are packed for the processor, in bfloat16 where it has that (`model/packed.py`).
+- weights are packed for the processor, in bfloat16 where it has that (`model/packed.py`); the
+  logits of the best tokens are made again in float32.
 
 The cells' own equations are the reference's (`RecurrentCell.combine`), in float32.
 """
 
 from dataclasses import replace
+from functools import partial
 
 import torch
 from jaxtyping import Float, Int
@@ -70,6 +72,8 @@ class FastSeq2Seq:
         self._queries = self._packed(*query_readers(decoder))
         self._readout = self._packed(decoder.readout_state)
         self._output = self._packed(model.output)
+        self._exact_weight = model.output.weight.detach().clone()
+        self._exact_bias = model.output.bias.detach().clone()
 
     def _packed(self, *layers: nn.Linear) -> PackedLinear:
         """Layers that read the same vector, as one."""
@@ -117,7 +121,20 @@ class FastSeq2Seq:
         projected = context_gates if self._context_cell is not None else gates + context_gates
         state = cell.combine(projected, recurrent.float(), state)
         readout = self._readout(cell.output(state)).float() + embedded + context_readout
-        return Step(self._output(readout.tanh_()), state, weights)
+        hidden = readout.tanh_()
+        exact = None if self.dtype == torch.float32 else partial(self._exact_logits, hidden)
+        return Step(self._output(hidden), state, weights, exact)
+
+    def _exact_logits(
+        self, hidden: Float[Tensor, "R D"], tokens: Int[Tensor, "R C"]
+    ) -> Float[Tensor, "R C"]:
+        """The output layer for a few tokens, in float32, each row by itself.
+
+        The packed product rounds its results as its factors, and bfloat16 has steps of 1/16 at the
+        usual size of the best logits: enough to put the second best first.
+        """
+        rows = self._exact_weight.index_select(0, tokens.flatten()).view(*tokens.shape, -1)
+        return rows.mul_(hidden[:, None]).sum(dim=-1) + self._exact_bias[tokens]
 
     def _attend(
         self, query: Float[Tensor, "R A"], memory: FastMemory

@@ -3,11 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from model.batch import SentenceBatch, pad_sentences
+from model.beam import candidates, never_produced, prescribe
+from model.decoder import Step
 from model.head_weights import head_keys, look_back
 from model.hypothesis import Hypothesis, SearchOptions, score
 from model.step_model import M, StepModel
@@ -74,12 +77,11 @@ def _teacher_forced(
     """Step along all targets at once; what stands behind the end of a shorter one is not used."""
     memory = memory.select(torch.arange(targets.shape[0], device=targets.device))
     inputs = torch.full_like(targets[:, 0], model.config.bos_id)
+    banned = never_produced(model.config)
     log_probs, weights, states = [], [], []
     for tokens in targets.unbind(dim=1):
         step = model.step(inputs, state, memory)
-        logits = step.logits.float()
-        chosen = logits.gather(1, tokens[:, None])[:, 0]
-        log_probs.append(chosen - logits.logsumexp(dim=1))
+        log_probs.append(_log_probs(step, tokens, banned))
         weights.append(step.weights)
         states.append(step.state)
         inputs, state = tokens, step.state
@@ -88,3 +90,16 @@ def _teacher_forced(
         torch.stack(weights, dim=1).cpu(),
         torch.stack(states, dim=1),
     )
+
+
+def _log_probs(
+    step: Step, tokens: Int[Tensor, " B"], banned: Bool[np.ndarray, " V"]
+) -> Float[Tensor, " B"]:
+    """log p(y_i | y_<i, x) of these tokens, as the search has it."""
+    if step.exact is None:
+        logits = step.logits.float()
+        return logits.gather(1, tokens[:, None])[:, 0] - logits.logsumexp(dim=1)
+    options = candidates(step.logits, banned, exact=step.exact)
+    given = tokens.numpy(force=True)
+    chosen = prescribe(options, step.logits, np.arange(given.size), given, step.exact)
+    return torch.from_numpy(chosen.log_probs[:, 0])

@@ -25,11 +25,18 @@ from typing import Generic
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
-from torch import Tensor
+from jaxtyping import Bool, Int
 
 from model.batch import SentenceBatch, pad_sentences
-from model.beam import CANDIDATES, Candidates, Extension, candidates, extend, prescribe
+from model.beam import (
+    CANDIDATES,
+    Candidates,
+    Extension,
+    candidates,
+    extend,
+    never_produced,
+    prescribe,
+)
 from model.decoder import Step
 from model.head_weights import head_keys, look_back
 from model.hypothesis import Ending, Hypothesis, SearchOptions, best_first, score
@@ -49,8 +56,7 @@ class BeamSearch(Generic[M]):
         self._model = model
         self._device = device
         self._pad_id, self._bos_id, self._eos_id = config.pad_id, config.bos_id, config.eos_id
-        self._banned = np.zeros(config.target_vocabulary_size, dtype=np.bool_)
-        self._banned[[config.pad_id, config.bos_id, config.unk_id]] = True
+        self._banned = never_produced(config)
         self._slots = count()
         self._table: Table[M] | None = None
         self._trellis = Trellis()
@@ -118,10 +124,10 @@ class BeamSearch(Generic[M]):
             table = self._table
             rows, widest = table.rows, table.widest
             step = self._model.step(*rows.on_device(), table.attended())
-            options = candidates(step.logits, self._banned, max(CANDIDATES, widest))
+            options = candidates(step.logits, self._banned, max(CANDIDATES, widest), step.exact)
             failed = np.isnan(options.log_probs[:, 0])
             if not failed.any():
-                options = self._prescribe(table, step.logits, options)
+                options = self._prescribe(table, step, options)
                 extension = extend(
                     rows.log_probs, options, table.layout(), table.columns.widths, widest
                 )
@@ -170,15 +176,13 @@ class BeamSearch(Generic[M]):
         self._keep(kept)
         return events
 
-    def _prescribe(
-        self, table: Table[M], logits: Float[Tensor, "R V"], options: Candidates
-    ) -> Candidates:
+    def _prescribe(self, table: Table[M], step: Step, options: Candidates) -> Candidates:
         """Leave sentences that follow a given target only its next token."""
         forced = [column for column, one in enumerate(table.sentences) if one.target is not None]
         if not forced:
             return options
         rows = table.layout().first_rows[forced]
-        return prescribe(options, logits, rows, table.prescribed(forced))
+        return prescribe(options, step.logits, rows, table.prescribed(forced), step.exact)
 
     def _advance(self, table: Table[M], extension: Extension, step: Step) -> list[Event]:
         """Put the extended hypotheses in the table; those that end leave it."""

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from model.beam import candidates, extend, largest
+from model.beam import candidates, extend, largest, prescribe
 from model.layout import RowLayout
 
 
@@ -98,3 +98,26 @@ def test_candidates_are_those_of_the_log_softmax_for_any_number_of_rows():
     np.testing.assert_allclose(found.log_probs[allowed], expected[allowed], rtol=1e-6, atol=1e-5)
     alone = candidates(logits[149:], banned(5000, 4999))
     assert found.tokens[149:].tolist() == alone.tokens.tolist()
+
+
+def test_rounded_logits_are_made_anew_for_the_best():
+    torch.manual_seed(6)
+    logits = 3.0 * torch.randn(20, 5000) + 9.0
+    rounded = logits.bfloat16()
+
+    def exact(tokens):
+        return logits.gather(1, tokens)
+
+    found = candidates(rounded, banned(5000), exact=exact)
+    expected = logits.log_softmax(dim=1).topk(8, dim=1)
+    assert found.tokens[:, :3].tolist() == expected.indices[:, :3].tolist()
+    by_rounded = candidates(rounded, banned(5000)).log_probs
+    errors = [
+        np.abs(log_probs[:, :3] - expected.values[:, :3].numpy()).max()
+        for log_probs in (found.log_probs, by_rounded)
+    ]
+    assert 8 * errors[0] < errors[1]
+    rows = np.array([3, 11])
+    again = prescribe(found, rounded, rows, found.tokens[rows, 0], exact)
+    np.testing.assert_allclose(again.log_probs[:, 0], found.log_probs[:, 0], atol=1e-5)
+    assert np.isneginf(again.log_probs[rows, 1:]).all()

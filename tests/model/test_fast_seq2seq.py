@@ -94,6 +94,18 @@ def test_company_changes_nothing(dtype, query):
     assert_same([results[slot] for slot in slots], alone, 1e-5)
 
 
+def test_the_search_and_a_given_target_agree_in_bfloat16():
+    fast = FastSeq2Seq(reference(units=64, vocabulary=200), torch.bfloat16)
+    for source in SOURCES:
+        [found] = beam_search(fast, pad_sentences([source], PAD), SearchOptions(max_length=9))[0]
+        table = BeamSearch(fast)
+        table.admit([SearchRequest(source, SearchOptions(), target=found.tokens)])
+        followed = []
+        while len(table):
+            followed += [one for event in table.step() for one in event.hypotheses]
+        assert followed[0].token_log_probs == pytest.approx(found.token_log_probs, abs=1e-4)
+
+
 def test_later_training_does_not_reach_it():
     model = reference()
     batch = pad_sentences(SOURCES, PAD)
