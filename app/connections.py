@@ -128,10 +128,14 @@ class LimitedProtocol(H11Protocol):
 
     def _has_place(self) -> bool:
         """Whether this connection may stay; the longest idle one makes room for it."""
-        neighbours = [one for one in self.connections if one.peer == self.peer]
-        return self._fits(neighbours, self._settings.max_connections_per_address) and self._fits(
-            list(self.connections), self._settings.max_connections
+        of_address, of_all = (
+            self._settings.max_connections_per_address,
+            self._settings.max_connections,
         )
+        if len(self.connections) <= min(of_address, of_all):
+            return True  # without a look at each, which a flood of connections would pay for
+        neighbours = [one for one in self.connections if one.peer == self.peer]
+        return self._fits(neighbours, of_address) and self._fits(list(self.connections), of_all)
 
     @property
     def peer(self) -> str:
