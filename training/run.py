@@ -173,6 +173,7 @@ class _Run:
         state, _ = self._ranks.on_first(self._store.load)
         if state is None or self._trainer.position.rollbacks == ROLLBACKS:
             raise error
+        state["world"] = self._ranks.world  # another number was allowed, or it is the same
         self._trainer.roll_back(state)
         self._console.print(
             f"[red]{error}[/red]\nGoing back to step {self._trainer.position.step:,}, on with "
