@@ -89,8 +89,9 @@ class Service:
                 await asyncio.sleep(0.05)
         # Pools and threads are made on first use: what is there afterwards is the normal state.
         await asyncio.gather(*(self.translate(store=True) for _ in range(WARM_UP_REQUESTS)))
-        reads = (self.status("/v1/translations?limit=1") for _ in range(WARM_UP_REQUESTS))
-        await asyncio.gather(*reads)
+        for _ in range(3):
+            reads = (self.status("/v1/translations?limit=1") for _ in range(WARM_UP_REQUESTS))
+            await asyncio.gather(*reads)
         self._known = await self.known_answer()
         self._files, self._threads = self.files(), self.threads()
         self.warm_up_count = await self.metric("queue_wait_seconds_count")
