@@ -175,7 +175,7 @@ def ending_at_once() -> Iterator[None]:
     """Ends a rank's process with the status that it would have had, but without tidying up.
 
     Torch 2.13 tears a gloo group down while it holds Python's lock, for which the group's own
-    thread may be waiting (seen in one of six ends on a busy machine); and where another rank is
+    thread may be waiting (seen in about one of five ends); and where another rank is
     gone, the group would wait for it.
     """
     if _world() == 1:
