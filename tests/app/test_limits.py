@@ -63,8 +63,8 @@ async def some_headers(client, count):
 
 
 async def sized_target(client, size):
-    address = "/v1/models?x="
-    return await client.get(address + "y" * (size + 1 - len(address)))  # `?` does not count
+    address = "/v1/translations?limit="
+    return await client.get(address + "1".zfill(size + 1 - len(address)))  # `?` does not count
 
 
 async def nested_body(client, depth):
