@@ -148,6 +148,7 @@ class _Run:
                 self._stopped = self._ranks.any(self._stop())
             elif self._stopped or trainer.position.step % every == 0:
                 saved = self._save()
+                self._stopped = self._ranks.any(self._stop())  # a signal in the midst of saving
             if self._stopped:
                 if not (saved or self._save()):
                     raise TrainingError("stopped, but the last updates could not be saved")

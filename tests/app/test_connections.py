@@ -1,7 +1,6 @@
 """The listener's connections, over real sockets, around an application that only echoes."""
 
 import asyncio
-import contextlib
 import json
 import socket
 
@@ -305,14 +304,13 @@ async def test_a_large_response_reaches_a_caller_who_reads(listen):
 
 
 async def test_many_who_send_nothing_are_gone_soon_and_others_are_served(listen):
-    listener = await listen(header_seconds=0.5)
+    listener = await listen(header_seconds=2)  # time to read what they sent before it is over
     silent = [await connect(listener, b"GET /" if i % 2 else b"") for i in range(100)]
     reader, _ = await connect(listener, REQUEST)
     assert (await answer(reader))[0] == 200
     for silent_reader, _ in silent:
         async with asyncio.timeout(SOON):
-            with contextlib.suppress(ConnectionResetError):  # gone as well
-                await silent_reader.read()
+            await silent_reader.read()
     assert closed(listener, "late_head") == 100
 
 

@@ -1,6 +1,5 @@
 """SIGTERM ends training within twenty seconds whatever it is doing, and nothing is lost."""
 
-import re
 import signal
 
 import pytest
@@ -30,13 +29,13 @@ def unbroken(tmp_path_factory):
         ("training the tokenizer", "Stopped before training began"),
         ("training", "Stopped at step 3;"),
         ("validating", "Stopped at step 6;"),
-        ("saving", "Stopped at step [56];"),  # whether one more update has begun by then
+        ("saving", "Stopped at step 5;"),
     ],
 )
 def test_the_same_command_goes_on_after_a_signal(tmp_path, unbroken, phase, said):
     config, output = write_run(tmp_path / "a", TRAINING), tmp_path / "output.txt"
     assert end(start(train_interrupted, phase, config, output), WITHIN_SECONDS) == 75
-    assert re.search(said, output.read_text(encoding="utf-8"))
+    assert said in output.read_text(encoding="utf-8")
     assert end(start(command, ["train", config], output)) == 0
     assert state_digest(config) == unbroken
 
