@@ -8,6 +8,8 @@ from pathlib import Path
 
 from sentencepiece import SentencePieceProcessor
 
+from model.typography import replacements
+
 Span = tuple[int, int]
 """Half-open `(start, end)` in code points of one text."""
 
@@ -51,6 +53,9 @@ class Tokenizer:
     Spans index the text that was passed in, not its NFKC form. A piece can have an empty span:
     a lone `▁`, all but the last piece of a character that needs several (bytes, ligatures, `…`),
     and special ids. All others slice non-blank text, and no character is in two spans.
+
+    Quotes and hyphens that the vocabulary hardly knows are read as those it knows
+    (`model/typography.py`).
     """
 
     def __init__(self, serialized: bytes) -> None:
@@ -74,6 +79,11 @@ class Tokenizer:
             for index in range(self.size)
             if self._processor.is_control(index) or self._processor.is_unknown(index)
         )
+        self._replacements = replacements(
+            (self._processor.id_to_piece(index), self._processor.get_score(index))
+            for index in range(self.size)
+            if index not in self._silent_ids and not self._processor.is_byte(index)
+        )
 
     @classmethod
     def load(cls, path: Path | str) -> "Tokenizer":
@@ -89,14 +99,23 @@ class Tokenizer:
         """Piece ids of `text`, without EOS; TokenizerError for a lone surrogate."""
         _check_encodable(text)
         with _binding_errors_as("the text cannot be encoded"):
-            ids: list[int] = self._processor.encode_as_ids(text)
+            ids: list[int] = self._processor.encode_as_ids(text.translate(self._replacements))
+        return ids
+
+    def encode_all(self, texts: Sequence[str]) -> list[list[int]]:
+        """`encode` of each of many texts, in parallel."""
+        for text in texts:
+            _check_encodable(text)
+        plain = [text.translate(self._replacements) for text in texts]
+        with _binding_errors_as("the texts cannot be encoded"):
+            ids: list[list[int]] = self._processor.encode(plain)
         return ids
 
     def encode_with_spans(self, text: str) -> Encoded:
         """Pieces of `text`, without EOS, with their spans; TokenizerError for a lone surrogate."""
         _check_encodable(text)
         with _binding_errors_as("the text cannot be encoded"):
-            mapping = self._processor.encode_as_offset_mapping(text)
+            mapping = self._processor.encode_as_offset_mapping(text.translate(self._replacements))
         return Encoded(
             ids=tuple(mapping["ids"]),
             pieces=tuple(mapping["pieces"]),

@@ -14,10 +14,10 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-import sentencepiece
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from model.tokenizer import Tokenizer
 from training.cleaning import clean, drop_empty, pair_hash
 from training.cleaning_report import CleaningReport
 from training.config import EOS_ID, TrainingConfig
@@ -224,15 +224,14 @@ class _Builder:
 
     def _encode(self, pairs: Iterable[Pair]) -> Iterator[tuple[Pair, list[int], list[int]]]:
         source, target = (
-            sentencepiece.SentencePieceProcessor(model_file=str(self._folder / f"{side}.spm"))
-            for side in ("source", "target")
+            Tokenizer.load(self._folder / f"{side}.spm") for side in ("source", "target")
         )
         remaining = iter(pairs)
         while chunk := list(islice(remaining, CHUNK)):
             yield from zip(
                 chunk,
-                source.encode([pair.source for pair in chunk]),
-                target.encode([pair.target for pair in chunk]),
+                source.encode_all([pair.source for pair in chunk]),
+                target.encode_all([pair.target for pair in chunk]),
                 strict=True,
             )
 

@@ -199,3 +199,44 @@ def test_bytes_of_a_character_are_open_until_it_is_complete(joint_tokenizer, tex
     assert joint_tokenizer.open_bytes([]) == 0
     assert joint_tokenizer.open_bytes([4 + 0xFF]) == 0
     assert joint_tokenizer.open_bytes([4 + 0xE2, *first]) == 0
+
+
+@pytest.mark.parametrize(
+    ("corpus", "written", "read"),
+    [
+        ('l\'ami dit "oui" peut-être', "l’ami dit “oui” peut‑être", 'l\'ami dit "oui" peut-être'),
+        ("l’ami dit “oui”", "l'ami dit “oui”", "l’ami dit “oui”"),
+        ("l'ami et l’amie", "l'ami et l’amie", "l'ami et l’amie"),
+    ],
+    ids=["plain corpus", "typeset corpus", "mixed corpus"],
+)
+def test_quotes_the_corpus_hardly_has_are_read_as_those_it_has(corpus, written, read):
+    tokenizer = tokenizer_of([corpus] * 200)
+    encoded = tokenizer.encode_with_spans(written)
+    assert tokenizer.decode(encoded.ids) == read
+    assert tokenizer.encode(written) == list(encoded.ids)
+    assert tokenizer.encode_all([written, "l", ""]) == [
+        list(encoded.ids),
+        tokenizer.encode("l"),
+        [],
+    ]
+    assert_spans_are_sound(written, encoded.spans)
+    assert_every_letter_is_covered(written, encoded.spans)
+
+
+def tokenizer_of(sentences: list[str]) -> Tokenizer:
+    buffer = io.BytesIO()
+    SentencePieceTrainer.train(
+        sentence_iterator=iter(sentences),
+        model_writer=buffer,
+        vocab_size=300,
+        hard_vocab_limit=False,
+        byte_fallback=True,
+        pad_id=0,
+        unk_id=1,
+        bos_id=2,
+        eos_id=3,
+        num_threads=1,
+        minloglevel=2,
+    )
+    return Tokenizer(buffer.getvalue())
