@@ -13,6 +13,7 @@ from training.card import model_card
 from training.config import TrainingConfig
 from training.divergence import Divergence
 from training.fingerprint import data_components
+from training.gold import read_gold
 from training.interruption import Interrupted, StopSignals, run_lock, stop_signals
 from training.memory import keep_freed_memory
 from training.precision import place
@@ -73,6 +74,8 @@ def _begin(
     state, complaints = store.load()
     for complaint in complaints:
         console.print(f"[yellow]{complaint}; going back to the save before[/yellow]")
+    for folder in config.validation.gold_align:  # before an hour is spent on preparing the corpus
+        read_gold(folder, reverse=config.data.reverse)
     components = data_components(config)
     if state is not None:
         check_resumable(

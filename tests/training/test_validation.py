@@ -74,8 +74,8 @@ def test_trained_attention_finds_the_reversed_words(folder):
     assert f"AER {metrics['aer']:.1f}" in output.getvalue()
 
 
-def test_a_broken_gold_folder_stops_the_run_before_it_trains(folder):
+def test_a_broken_gold_folder_stops_the_run_before_it_prepares(folder):
     (folder / "gold" / "gold.txt").unlink()
     with pytest.raises(GoldError, match=r"gold\.txt"):
         train(read_config(folder / "run.toml"), Console(quiet=True))
-    assert not (folder / "reversal" / "checkpoint").exists()
+    assert not (folder / "reversal" / "prepared").exists()
