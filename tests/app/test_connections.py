@@ -103,6 +103,15 @@ async def test_a_connection_carries_several_requests(listen):
         assert (await answer(reader))[::2] == (200, b"hi")
 
 
+async def test_a_body_does_not_wait_for_the_confirmation_of_its_head(listen):
+    listener = await listen()
+    reader, _ = await connect(listener, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    await answer(reader)
+    [connection] = listener.server_state.connections
+    accepted = connection.transport.get_extra_info("socket")
+    assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
 async def test_requests_sent_at_once_are_answered_in_order(listen):
     reader, _ = await connect(await listen(header_seconds=0.3), REQUEST * 3)
     assert [(await answer(reader))[2] for _ in range(3)] == [b"hi"] * 3
