@@ -10,6 +10,7 @@ import typer
 
 from app.align_command import align
 from app.catalog import fast_network
+from app.collector import set_imports_aside
 from app.exposure import ExposureError, check_exposure
 from app.key_commands import key_commands
 from app.main import create_app
@@ -54,6 +55,7 @@ def serve(
             None if settings.admin_port is None else bind(settings.admin_host, settings.admin_port)
         )
         access = asyncio.run(check_exposure(settings, host))
+        set_imports_aside()
         models = load_models(settings.checkpoints)
         welcome = _welcome(_address(public), models, access, _address(admin) if admin else None)
         process = Process(settings, models, public, admin)

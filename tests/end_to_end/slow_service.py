@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 from app.catalog import fast_network
+from app.collector import set_imports_aside
 from app.models import load_models
 from app.server import Process, bind
 from app.settings import load_settings
@@ -58,6 +59,7 @@ def main(checkpoints, port, step_file):
             network.is_warm = True
         print("ready", flush=True)
 
+    set_imports_aside()
     settings = load_settings().model_copy(update={"checkpoints": Path(checkpoints)})
     models = load_models(settings.checkpoints)
     public = bind("127.0.0.1", int(port))
