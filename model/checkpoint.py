@@ -23,6 +23,7 @@ from model.config import ModelConfig
 from model.durable_folder import FolderError, existing_folder, write_folder
 from model.manifest import CARD_FILE, HEAD_FILE, WEIGHTS_FILE, FileEntry, Manifest, ManifestError
 from model.seq2seq import Seq2Seq
+from model.shapes_only import shapes_only
 from model.tokenizer import Tokenizer, TokenizerError
 
 __all__ = [
@@ -275,7 +276,7 @@ def _network(data: bytes, make: Callable[[], Network], path: Path) -> Network:
 def _check_weights(weights: dict[str, Tensor], make: Callable[[], nn.Module], path: Path) -> None:
     """Compare with an empty network, which takes no memory however large a manifest says it is."""
     try:
-        with torch.device("meta"):
+        with shapes_only():
             wanted = _weights(make())
     except (RuntimeError, OverflowError, TypeError) as error:  # what torch says to absurd sizes
         raise CheckpointError(f"{path}: config: no network can have its sizes") from error
