@@ -7,6 +7,7 @@ waiting costs. Here the moments are drawn beforehand, and latency counts from th
 import asyncio
 import random
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from statistics import quantiles
@@ -32,6 +33,8 @@ class Client:
     def __init__(self, port: int) -> None:
         self._port = port
         self._idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
+        self.broken: Counter[str] = Counter()
+        """Why requests got no answer, and how often."""
 
     async def post(self, path: str, body: bytes) -> int:
         """Send one request; gives the status once the whole answer is there."""
@@ -39,25 +42,38 @@ class Client:
             f"POST {path} HTTP/1.1\r\nHost: {HOST}\r\nContent-Type: application/json\r\n"
             f"Content-Length: {len(body)}\r\n\r\n"
         )
-        for _ in range(2):
-            kept = self._idle.pop() if self._idle else None
+        for attempt in range(2):
+            kept = self._kept() if attempt == 0 else None
             try:
                 reader, writer = kept or await asyncio.open_connection(HOST, self._port)
-            except OSError:
-                return 0
+            except OSError as error:
+                return self._lost("not connected", error)
             try:
                 writer.write(head.encode() + body)
                 status, is_kept = await self._read(reader)
-            except (OSError, asyncio.IncompleteReadError):
+            except (OSError, asyncio.IncompleteReadError) as error:
                 writer.close()
                 if kept is None:
-                    return 0
-                continue  # the server had closed the idle connection: take a new one
+                    return self._lost("on a new connection", error)
+                continue  # the server closed the kept connection meanwhile: take a new one
             if is_kept:
                 self._idle.append((reader, writer))
             else:
                 writer.close()
             return status
+        raise AssertionError("the second attempt returns")
+
+    def _kept(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter] | None:
+        """An idle connection that the server has not closed, the newest first."""
+        while self._idle:
+            reader, writer = self._idle.pop()
+            if not reader.at_eof() and not writer.is_closing():
+                return reader, writer
+            writer.close()
+        return None
+
+    def _lost(self, when: str, error: Exception) -> int:
+        self.broken[f"{when}: {error!r}"[:120]] += 1
         return 0
 
     async def _read(self, reader: asyncio.StreamReader) -> tuple[int, bool]:

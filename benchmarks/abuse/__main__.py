@@ -14,6 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from app.collector import set_imports_aside
 from benchmarks.abuse import (  # noqa: F401 - importing them adds their cases
     GROUPS,
     access,
@@ -85,6 +86,7 @@ def main() -> None:
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     files = FILES if most == resource.RLIM_INFINITY else min(FILES, most)
     resource.setrlimit(resource.RLIMIT_NOFILE, (files, most))
+    set_imports_aside()  # a collection in the clients would look like a pause of the service
     lines = asyncio.run(run_all(options))
     count = {
         name: sum(one["verdict"] == name for one in lines) for name in ("pass", "FAIL", "skip")
