@@ -11,12 +11,15 @@ from sqlalchemy import Row, Select, and_, delete, insert, or_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.errors import ConflictError
+from app.errors import ConflictError, StorageUnavailableError
 from app.storage.clock import SECOND, Clock, utc_microseconds
 from app.storage.cursors import CursorSigner, Position
 from app.storage.database import Database
 from app.storage.record import Record, RecordSummary, pack_record, unpack_record, unpack_summary
 from app.storage.tables import idempotency_keys, records, service_secrets
+
+ATTEMPTS = 3
+"""To store something whose place is taken at each try, and free again when one looks who has it."""
 
 IDEMPOTENCY_SECONDS = 24 * 3_600
 RECORD_ID = re.compile(r"[A-Za-z0-9_-]{24}", re.ASCII)
@@ -108,18 +111,21 @@ class Records:
                 key = _key_row(owner, record, request)
                 await connection.execute(insert(idempotency_keys).values(key))
 
-        try:
-            await self._database.write(insert_all)
-        except IntegrityError:
-            # Another request with this key was first; or our own commit succeeded and was tried
-            # again because its answer had been lost.
-            stored = await (
-                self.get(owner, record.id) if request is None else self.replay(owner, request)
-            )
-            if stored is None:
-                raise
-            return stored
-        return record
+        for _ in range(ATTEMPTS):
+            try:
+                await self._database.write(insert_all)
+            except IntegrityError:
+                # Another request with this key was first; or our own commit succeeded and was tried
+                # again because its answer had been lost.
+                stored = await (
+                    self.get(owner, record.id) if request is None else self.replay(owner, request)
+                )
+                if stored is not None:
+                    return stored
+                # What was in the way has been deleted or has expired since: there is room now.
+            else:
+                return record
+        raise StorageUnavailableError(1)
 
     async def replay(self, owner: str, request: IdempotentRequest) -> Record | None:
         """What was stored for the same key in the last 24 hours.

@@ -1,13 +1,14 @@
 """What is stored comes back to its owner, and to nobody else, on both back ends."""
 
 import asyncio
+import contextlib
 import inspect
 
 import numpy as np
 import pytest
 from sqlalchemy import func, select
 
-from app.errors import ConflictError, InvalidInputError
+from app.errors import ConflictError, InvalidInputError, StorageUnavailableError
 from app.storage.clock import SECOND, utc_microseconds
 from app.storage.database import Database
 from app.storage.purge import purge_expired
@@ -212,6 +213,54 @@ async def test_concurrent_duplicates_become_one_row(records, database):
         )
         assert len({record.id for record in given}) == 1
     assert await count(database) == await count(database, idempotency_keys) == 15
+
+
+async def test_a_record_that_is_deleted_while_another_meets_its_key_makes_room(
+    records, database, monkeypatch
+):
+    first, second = make_record(), make_record()
+    await records.add("ann", first, idempotent())
+    look = records.replay
+
+    async def look_too_late(owner, request):
+        await records.delete("ann", first.id)
+        return await look(owner, request)
+
+    monkeypatch.setattr(records, "replay", look_too_late)
+    assert await records.add("ann", second, idempotent()) is second
+    assert await count(database) == await count(database, idempotency_keys) == 1
+
+
+async def test_a_record_that_expires_while_another_meets_its_key_makes_room(database):
+    now = utc_microseconds()
+    times = iter([now, now, now + 2 * SECOND])
+    records = await Records.open(database, 10**6, clock=lambda: next(times, now + 2 * SECOND))
+    await records.add("ann", make_record(expires_at=now + SECOND), idempotent())
+    second = make_record(expires_at=now + 9 * SECOND)
+    assert await records.add("ann", second, idempotent()) is second
+    assert (await records.replay("ann", idempotent())).id == second.id
+
+
+async def test_a_key_that_is_taken_and_left_again_and_again_is_told(records, monkeypatch):
+    await records.add("ann", make_record(), idempotent())
+
+    async def nobody(_owner, _request):
+        return None
+
+    monkeypatch.setattr(records, "replay", nobody)
+    with pytest.raises(StorageUnavailableError):
+        await records.add("ann", make_record(), idempotent())
+
+
+async def test_keys_survive_callers_who_delete_and_repeat_at_once(records):
+    async def caller():
+        for number in range(10):
+            with contextlib.suppress(StorageUnavailableError):  # all others may be quicker
+                stored = await records.add("ann", make_record(), idempotent(key=str(number % 2)))
+                await records.delete("ann", stored.id)
+
+    await asyncio.gather(*(caller() for _ in range(6)))
+    assert await all_ids(records, "ann", 10) == []
 
 
 async def test_expired_rows_are_purged_in_batches_and_live_ones_stay(
