@@ -60,6 +60,7 @@ class Scheduler:
         self._beat: float | None = None
         """When the worker last began something that ends; None while it sleeps."""
         self._fresh: list[Job] = []
+        """Those who have joined since the last step."""
         self._worker = threading.Thread(target=self._work, name="decoding", daemon=True)
 
     def start(self) -> None:
@@ -197,6 +198,7 @@ class Scheduler:
                 for model, engine in self._engines.items():
                     if engine:
                         self._step(model, engine)
+                self._fresh.clear()
                 self._metrics.active_sentences.set(sum(map(len, self._engines.values())))
             was_stopped = True
         except Exception:
@@ -246,6 +248,7 @@ class Scheduler:
         rows = engine.rows
         outcomes = engine.step()
         self._measure_step(model, rows, time.monotonic() - began)
+        self._measure_lengths(outcomes)
         self._deliver(outcomes)
 
     def _measure_step(self, model: str, rows: int, seconds: float) -> None:
@@ -256,7 +259,12 @@ class Scheduler:
         for job in self._fresh:
             if job.model == model and not job.abandoned:
                 self._metrics.first_token_seconds.observe(now - job.submitted)
-        self._fresh = [job for job in self._fresh if job.model != model]
+
+    def _measure_lengths(self, outcomes: Sequence[Outcome]) -> None:
+        for job, result in ((outcome.job, outcome.result) for outcome in outcomes):
+            if isinstance(result, list) and job.request.target is None:
+                steps = max(len(hypothesis.tokens) for hypothesis in result)
+                self._pace.note_length(len(job.request.source), steps)
 
     def _refuse_all(self, *, broken: bool) -> None:
         with self._changed:

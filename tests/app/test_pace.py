@@ -32,3 +32,10 @@ def test_a_machine_that_gets_slower_is_noticed_by_steps_of_any_size(pace, rows, 
 def test_a_model_without_a_warm_up_has_a_guess(pace):
     pace.note("other", 1, 1.0)
     assert pace.seconds(pace.work("other", 10)) == pytest.approx(10 * UNMEASURED_SECONDS)
+
+
+@pytest.mark.parametrize("times", [0.5, 1.0, 3.0])
+def test_translations_that_are_longer_than_guessed_are_learned_from(pace, times):
+    for guessed in (4, 20, 60) * 100:
+        pace.note_length(guessed, round(times * guessed))
+    assert pace.seconds(pace.work("model", 1_000)) == pytest.approx(0.02 * times, rel=0.01)

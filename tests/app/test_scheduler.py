@@ -1,6 +1,7 @@
 """The scheduler around engines that a test steers by hand."""
 
 import asyncio
+import gc
 import threading
 import time
 from dataclasses import replace
@@ -9,8 +10,9 @@ import pytest
 import torch
 
 from app.admission import Backlog
-from app.engine import Engine
+from app.engine import Engine, Job, Outcome
 from app.errors import DeadlineError, InferenceError, NotReadyError
+from app.pace import Pace
 from app.scheduler import Scheduler
 from app.settings import Settings
 from model.hypothesis import SearchOptions
@@ -349,6 +351,33 @@ async def test_a_step_whose_cause_cannot_be_found_fails_its_sentences(start, net
 
 def broken_step(_search):
     raise RuntimeError("a fault of ours")
+
+
+async def test_lengths_of_translations_are_learned(network):
+    pace = Pace()
+    scheduler = Scheduler({"tiny": Engine(network)}, Settings(), pace=pace)
+    scheduler.start()
+    guessed = pace.seconds(1.0)
+    long = SearchRequest((9, 3), SearchOptions(beam_size=1, max_length=24))
+    found = await scheduler.submit("tiny", [long] * 60, soon())
+    assert len(found[0][0].tokens) > 2  # the network, which has learned nothing, does not end
+    assert pace.seconds(1.0) > 1.5 * guessed
+    await scheduler.stop()
+
+
+async def test_nothing_of_a_sentence_is_kept_that_could_not_be_encoded(start, network, monkeypatch):
+    monkeypatch.setattr(Engine, "admit", fail_all)
+    scheduler = start(network)
+    with pytest.raises(InferenceError):
+        await scheduler.submit("tiny", [request_with(POISON)], soon())
+    await scheduler.stop()
+    gc.collect()
+    kept = [one for one in gc.get_objects() if type(one) is Job]
+    assert not [job for job in kept if POISON in job.request.source]
+
+
+def fail_all(_engine, jobs):
+    return [Outcome(job, InferenceError()) for job in jobs]
 
 
 async def test_the_backlog_is_empty_when_nobody_waits(network):
