@@ -1,7 +1,7 @@
 """Runs a new model until nothing is slow for being new, and measures what its steps take.
 
-Kernels are chosen, and their buffers made, for each number of rows: without a warm-up the first
-step of every size is slower than the rest, and serving meets every size.
+Kernels are compiled for each number of rows that products are made with: without a warm-up the
+first step of every size is slower than the rest, and serving meets every size.
 """
 
 import statistics
@@ -14,15 +14,14 @@ from app.pace import Pace
 from app.supervisor import Network
 from model.batch import pad_sentences
 from model.hypothesis import SearchOptions
+from model.packed import kernel_rows
 from model.search import SearchError, beam_search
 
 PIECES = 12
 """Of the sentence that is translated."""
 
-EVERY_SIZE_UP_TO = 64
-SIZES_APART = 8
-"""Beyond, every eighth number of rows: more kernels than that do not fit in the processor library's
-cache, and they are a small part of so large a step."""
+USUAL_ROWS = 64
+"""The most rows that are tried where nobody says how many there may be."""
 
 TIMED_SIZES = (1, 8, 64)
 """Rows of which steps are measured, and the most rows that there may be."""
@@ -30,7 +29,7 @@ TIMED_STEPS = 5
 
 
 def warm_up(
-    model: LoadedModel, network: Network, pace: Pace | None = None, max_rows: int = EVERY_SIZE_UP_TO
+    model: LoadedModel, network: Network, pace: Pace | None = None, max_rows: int = USUAL_ROWS
 ) -> None:
     """Translate nonsense with tables of every size, and tell `pace` how long the steps took.
 
@@ -54,9 +53,8 @@ def warm_up(
 
 
 def sizes(max_rows: int) -> list[int]:
-    """The numbers of rows that are tried."""
-    every = range(1, min(EVERY_SIZE_UP_TO, max_rows) + 1)
-    return [*every, *range(EVERY_SIZE_UP_TO + SIZES_APART, max_rows + 1, SIZES_APART)]
+    """The numbers of rows that are tried: one for every kernel."""
+    return sorted({kernel_rows(rows): rows for rows in range(1, max_rows + 1)}.values())
 
 
 def _step(network: Network, sentence: list[int], rows: int) -> float:

@@ -18,7 +18,7 @@ class FastEncoder:
         self._cell = encoder.forward_cell
         """Either cell, for the equations that take no weights."""
         self._tokens = embeddings.shape[0]
-        self._gates = torch.cat([cell.project(embeddings) for cell in cells]).to(dtype)
+        self._gates = torch.cat([cell.project(embeddings).to(dtype) for cell in cells])
         """W x + b of every token, once and for all: ahead, and behind that back (2V, G)."""
         self._recurrent = [
             PackedLinear(cell.recurrent.weight, cell.recurrent.bias, dtype) for cell in cells

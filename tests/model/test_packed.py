@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from model.packed import PackedLinear, serving_dtype
+from model.packed import PackedLinear, kernel_rows, serving_dtype
 
 
 @pytest.mark.parametrize(
@@ -31,6 +31,23 @@ def test_a_row_does_not_depend_on_the_others(dtype, outputs):
     whole = layer(x)
     for first, last in ((0, 1), (3, 5), (10, 27), (5, 70)):
         torch.testing.assert_close(layer(x[first:last]), whole[first:last], atol=1e-6, rtol=1e-6)
+
+
+def test_few_numbers_of_rows_have_a_kernel():
+    padded = [kernel_rows(rows) for rows in range(1, 1025)]
+    assert all(rows <= more <= rows * 9 / 8 for rows, more in enumerate(padded, 1))
+    assert padded[:16] == list(range(1, 17))
+    assert len(set(padded)) == 16 + 6 * 8
+
+
+@pytest.mark.parametrize("rows", [17, 100, 321])
+def test_rows_that_pad_a_product_are_not_seen(rows):
+    torch.manual_seed(3)
+    layer = PackedLinear(torch.randn(8, 64), torch.randn(8), torch.bfloat16)
+    x = torch.randn(rows, 64)
+    product = layer(x)
+    assert product.shape == (rows, 8)
+    assert torch.equal(product[-1:], layer(x[-1:]))
 
 
 def test_weights_are_a_copy():
