@@ -79,6 +79,8 @@ class LimitedProtocol(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""
         super().connection_lost(exc)
+        if isinstance(exc, TimeoutError):  # the kernel was first to give up, as it was told to
+            self._metrics.connections_closed.labels("unread_response").inc()
         self.transport.forget()
         self._stop_timers()
         self._metrics.connections.set(len(self.connections))

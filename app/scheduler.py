@@ -16,7 +16,7 @@ from itertools import count
 from app.admission import Backlog
 from app.engine import Engine, Job, Outcome, SentenceStep, StepObserver, row_steps
 from app.errors import DeadlineError, ModelUnavailableError, NotReadyError, ServiceError
-from app.joining import is_gone, mini_batches, take
+from app.joining import JOINING_SHARE, Gathering, is_gone, mini_batches, take
 from app.lanes import FairQueue, Lane, Place
 from app.metrics import Metrics
 from app.pace import Pace
@@ -61,6 +61,7 @@ class Scheduler:
         """When the worker last began something that ends; None while it sleeps."""
         self._fresh: list[Job] = []
         """Those who have joined since the last step."""
+        self._gathering = Gathering()
         self._worker = threading.Thread(target=self._work, name="decoding", daemon=True)
 
     def start(self) -> None:
@@ -166,6 +167,8 @@ class Scheduler:
         with self._changed:
             if self._stopping or not self._worker.is_alive():
                 raise self._refusal()
+            if not len(self._waiting):
+                self._gathering.begin(time.monotonic())
             for job in jobs:
                 self._waiting.push(job.place, job, job.work)
                 self._backlog.add(job.place.lane, job.place.caller, job.work)
@@ -226,9 +229,15 @@ class Scheduler:
     def _join(self) -> None:
         """Let those whose turn it is into the tables."""
         now = time.monotonic()
+        live = sum(map(len, self._engines.values()))
         reserved = sum(engine.reserved_rows for engine in self._engines.values())
         with self._changed:
-            jobs = take(self._waiting, self._settings.max_rows, reserved, now)
+            if not self._gathering.is_over(len(self._waiting), live, now):
+                return
+            share = 0.0 if self._gathering.is_long(now) else JOINING_SHARE
+            jobs = take(self._waiting, self._settings.max_rows, reserved, now, share)
+            if jobs:
+                self._gathering.begin(now)
             self._begun(jobs)
             self._metrics.queue_sentences.set(len(self._waiting))
         late = [job for job in jobs if is_gone(job, now)]
@@ -239,8 +248,10 @@ class Scheduler:
         for model, engine in self._engines.items():
             own = [job for job in jobs if job.model == model and job not in late]
             for batch in mini_batches(own):
-                self._beat = time.monotonic()
-                self._deliver(engine.admit(batch))
+                self._beat = began = time.monotonic()
+                outcomes = engine.admit(batch)
+                self._gathering.note_encoding(time.monotonic() - began)
+                self._deliver(outcomes)
             self._fresh.extend(own)
 
     def _step(self, model: str, engine: Engine) -> None:

@@ -31,7 +31,11 @@ from app.settings import Settings
 from app.supervisor import Supervisor
 from app.tracing import record_span
 from app.translator import Translations, Translator, Watch
+from app.turns import take_turn
 from model.hypothesis import SearchOptions
+
+MOST_RENDERED_AT_ONCE = 128
+"""Pieces of source and translations for which a body is written on the event loop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +153,8 @@ class Service:
         is_detected = request is not asked
         async with self._translations(request, caller, watch) as (model, translations):
             began = time.monotonic()
-            content = await asyncio.to_thread(
+            tokens = translations.source_tokens + translations.target_tokens
+            content = await take_turn(
                 lambda: render(
                     translations,
                     model,
@@ -157,7 +162,8 @@ class Service:
                     self.settings.max_matrix_cells,
                     receipt,
                     is_detected=is_detected,
-                ).model_dump_json()
+                ).model_dump_json(),
+                is_short=tokens * request.decoding.n_best <= MOST_RENDERED_AT_ONCE,
             )
         rendered = {"render": 1000 * (time.monotonic() - began)}
         record_span("render", began, time.monotonic())

@@ -3,7 +3,6 @@
 The sentence is what the network translates, the text is what the caller asked for.
 """
 
-import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -19,11 +18,15 @@ from app.segments import SourceSentence, translatable_sentences
 from app.settings import Settings
 from app.supervisor import Supervisor
 from app.tracing import record_span
+from app.turns import take_turn
 from model.hypothesis import Hypothesis, SearchOptions
 from model.search_events import SearchRequest
 
+MOST_READ_AT_ONCE = 1_000
+"""Characters of a request that are read on the event loop."""
+
 MOST_COMPOSED_AT_ONCE = 16
-"""Sentences of a request that are put together on the event loop; a thread would cost more."""
+"""Sentences of a request that are put together there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +83,8 @@ class Translator:
         """
         began = time.monotonic()
         good = {at: text for at, text in texts.items() if at not in (problems or {})}
-        sentences = await asyncio.to_thread(self._read, model, good)
+        is_short = sum(map(len, good.values())) <= MOST_READ_AT_ONCE
+        sentences = await take_turn(lambda: self._read(model, good), is_short=is_short)
         too_long = self._check_tokens(sentences, partial=problems is not None)
         problems = {**(problems or {}), **too_long}
         sentences = {at: [] if at in problems else sentences[at] for at in texts}
@@ -113,8 +117,7 @@ class Translator:
         decoded = time.monotonic()
         hypotheses = [[next(found) for _ in of_text] for of_text in sentences.values()]
         compose = partial(self._compose, model, texts, sentences, hypotheses, options, head=head)
-        is_long = len(requests) > MOST_COMPOSED_AT_ONCE
-        composed = await asyncio.to_thread(compose) if is_long else compose()
+        composed = await take_turn(compose, is_short=len(requests) <= MOST_COMPOSED_AT_ONCE)
         placed = [[] if at in problems else best for at, best in zip(texts, composed, strict=True)]
         record_span("compose", decoded, time.monotonic())
         return Translations(

@@ -16,6 +16,9 @@ from model.hypothesis import Hypothesis, SearchOptions
 from model.search import BeamSearch
 from model.search_events import Finished
 
+ROWS = 320
+"""Hypotheses side by side where `max_rows` is less: nobody waits for one of many lines."""
+
 JOINING_SHARE = 4
 """New sentences join when this part (1/4) of the table is free: encoding them is one batch."""
 
@@ -84,7 +87,7 @@ class LineTranslator:
         )
         table = BeamSearch(self._network)
         places: dict[int, tuple[_Draft, int]] = {}
-        most = max(1, self._settings.max_rows // self._options.beam_size)
+        most = max(1, max(self._settings.max_rows, ROWS) // self._options.beam_size)
         joining = max(1, most // JOINING_SHARE)
         while waiting or len(table):
             while waiting and len(table) <= most - joining:

@@ -5,7 +5,15 @@ import asyncio
 import pytest
 
 from app.engine import MAX_PROBES, Job, find_causes, row_steps
-from app.joining import MAX_JOINING_TOKENS, free_rows, mini_batches, take
+from app.joining import (
+    LONGEST_GATHERING_SECONDS,
+    MAX_JOINING_TOKENS,
+    PATIENCE,
+    Gathering,
+    free_rows,
+    mini_batches,
+    take,
+)
 from app.lanes import FairQueue, Place
 from model.hypothesis import SearchOptions
 from model.search_events import SearchRequest
@@ -44,10 +52,44 @@ def test_an_empty_table_takes_a_sentence_of_any_width():
     assert take(waiting(wide, job(beam=8)), budget=4, reserved=0, now=NOW) == [wide]
 
 
-def test_a_full_table_is_let_run_a_little_empty_so_that_several_join_together():
-    assert free_rows(budget=320, reserved=281) == 0
-    assert free_rows(budget=320, reserved=280) == 40
+def test_a_full_table_is_let_run_half_empty_so_that_several_join_together():
+    assert free_rows(budget=64, reserved=33) == 0
+    assert free_rows(budget=64, reserved=32) == 32
     assert free_rows(budget=2, reserved=1) == 1
+
+
+def test_who_has_waited_long_takes_whatever_room_there_is():
+    jobs = [job(beam=4) for _ in range(3)]
+    assert take(waiting(*jobs), budget=64, reserved=60, now=NOW) == []
+    assert take(waiting(*jobs), budget=64, reserved=60, now=NOW, share=0.0) == jobs[:1]
+
+
+def gathered(encoding_seconds):
+    gathering = Gathering()
+    for _ in range(200):
+        gathering.note_encoding(encoding_seconds)
+    gathering.begin(NOW)
+    return gathering
+
+
+def test_nobody_waits_for_company_where_the_table_is_empty():
+    assert gathered(0.004).is_over(waiting=1, live=0, now=NOW)
+
+
+def test_those_who_wait_are_encoded_when_waiting_has_cost_enough():
+    gathering = gathered(0.001)
+    price = PATIENCE * 0.001 * 2
+    assert not gathering.is_over(waiting=1, live=2, now=NOW + 0.99 * price)
+    assert gathering.is_over(waiting=1, live=2, now=NOW + 1.01 * price)
+    assert gathering.is_over(waiting=4, live=2, now=NOW + 1.01 * price / 4)
+    assert not gathering.is_over(waiting=4, live=8, now=NOW + 0.99 * price)
+
+
+def test_nobody_waits_long_for_company():
+    gathering = gathered(1.0)
+    assert not gathering.is_over(waiting=1, live=60, now=NOW + 0.9 * LONGEST_GATHERING_SECONDS)
+    assert gathering.is_over(waiting=1, live=60, now=NOW + 1.1 * LONGEST_GATHERING_SECONDS)
+    assert gathering.is_long(NOW + 1.1 * LONGEST_GATHERING_SECONDS)
 
 
 def test_whose_time_is_up_takes_no_room():

@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from app import joining
 from app.admission import Backlog
 from app.engine import Engine, Job, Outcome
 from app.errors import DeadlineError, InferenceError, NotReadyError
@@ -53,17 +54,21 @@ class PoisonedModel:
 
 
 class GatedModel:
-    """A network whose steps wait until the test opens the gate; counts encoded sentences."""
+    """A network whose steps wait until the test opens the gate; notes its encodings."""
 
     def __init__(self, model):
         self._model = model
         self.config = model.config
         self.gate = threading.Event()
         self.stepping = threading.Event()
-        self.encoded = 0
+        self.encodings = []
+
+    @property
+    def encoded(self):
+        return sum(self.encodings)
 
     def encode(self, source, lengths):
-        self.encoded += len(lengths)
+        self.encodings.append(len(lengths))
         return self._model.encode(source, lengths)
 
     def step(self, inputs, state, memory):
@@ -171,6 +176,21 @@ async def test_more_sentences_than_places_are_all_answered(start, network):
     alone = [(await scheduler.submit("tiny", [request], soon()))[0] for request in requests[:3]]
     assert [one[0].tokens for one in results[:3]] == [one[0].tokens for one in alone]
     assert len(results) == 20
+
+
+async def test_those_who_come_one_by_one_join_the_others_together(start, network, monkeypatch):
+    monkeypatch.setattr(joining, "PATIENCE", 1e9)
+    monkeypatch.setattr(joining, "LONGEST_GATHERING_SECONDS", SOON)
+    gated = GatedModel(network)
+    scheduler = start(gated)
+    tasks = [asyncio.create_task(scheduler.submit("tiny", [REQUEST], soon()))]
+    await asyncio.to_thread(gated.stepping.wait)
+    for _ in range(3):
+        tasks.append(asyncio.create_task(scheduler.submit("tiny", [REQUEST], soon())))
+        await asyncio.sleep(0)
+    gated.gate.set()
+    assert [len(result) for result in await asyncio.gather(*tasks)] == [1] * 4
+    assert gated.encodings == [1, 3]
 
 
 class CountingModel:
