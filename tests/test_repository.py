@@ -3,6 +3,7 @@
 import re
 import subprocess
 import tomllib
+from importlib.metadata import distribution
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ UNSAFE = {
     r"\bpickle\.loads?\b": "runs code from the file: use safetensors or JSON",
     r"shell\s*=\s*True": "lets a file name become a command: pass a list of arguments",
     r"innerHTML|insertAdjacentHTML|document\.write": "lets a text become markup: use textContent",
+    r"\bverify\s*=\s*False": "believes any server: leave certificates verified",
     r"\byaml\.load\(": "builds any object: use yaml.safe_load",
 }
 
@@ -67,6 +69,7 @@ def test_no_package_uses_an_unsafe_call(pattern):
         "pickle.load(file)",
         "subprocess.run(command, shell=True)",
         "node.innerHTML = text",
+        "httpx.get(url, verify=False)",
         "yaml.load(file)",
     ],
 )
@@ -153,3 +156,22 @@ def test_lock_file_pins_every_dependency_of_the_service():
 def test_lock_file_has_nothing_without_a_digest():
     lock = (ROOT / "deploy/requirements.lock").read_text("utf-8")
     assert len(locked()) == len(re.findall(r"^[^\s#]", lock, re.MULTILINE)) > 50
+
+
+def licence(name: str) -> str:
+    """As its metadata name it, or the beginning of the licence itself."""
+    about = distribution(name).metadata
+    classifiers = [line for line in about.get_all("Classifier", []) if line.startswith("License")]
+    named = about.get("License-Expression") or " ".join(classifiers) or about.get("License")
+    return named or (distribution(name).read_text("licenses/LICENSE") or "none")[:300]
+
+
+def test_every_dependency_of_the_image_has_a_licence_that_may_be_shipped():
+    """Permissive, or the MPL, which asks for nothing of what only uses it."""
+    shippable = re.compile(r"MIT|BSD|Apache|ISC|PSF|Mozilla|Permission is hereby granted, free")
+    unclear = [
+        f"{name}: {licence(name)}"
+        for name in locked()
+        if not shippable.search(licence(name)) or re.search(r"\bA?GPL", licence(name))
+    ]
+    assert unclear == []

@@ -90,7 +90,16 @@ def damage(folder: Path) -> None:
 
 
 async def refused_by(service: Service, bench: Bench, change: Callable[[Path], None]) -> str:
-    """Put a changed checkpoint in the place of the one that serves; the service must refuse it."""
+    """As `refusal`, told for the report."""
+    await refusal(service, bench, change)
+    return "activating one: 422 model_unusable, the old one answers"
+
+
+async def refusal(service: Service, bench: Bench, change: Callable[[Path], None]) -> str:
+    """Put a changed checkpoint in the place of the one that serves; gives what is said against it.
+
+    Misses the bar where the service takes it, or answers otherwise than before.
+    """
     folder = next(bench.checkpoints.iterdir())
     saved = bench.new_folder() / folder.name
     shutil.copytree(folder, saved)
@@ -105,7 +114,7 @@ async def refused_by(service: Service, bench: Bench, change: Callable[[Path], No
     code = reply.json().get("code")
     require((reply.status_code, code) == (422, "model_unusable"), f"activate: {reply.text[:200]}")
     require(answer == before, "another model answers")
-    return f"activating one: 422 {code}, the old one answers"
+    return str(reply.json()["detail"])
 
 
 class Bomb:
@@ -147,81 +156,6 @@ def restate(folder: Path, name: str) -> None:
     (folder / "manifest.json").write_text(json.dumps(manifest))
 
 
-@case("G3", "another model's weights: of other sizes, of the same", "refused, told which")
-async def swapped_weights(bench: Bench) -> str:  # noqa: ARG001
-    file = "tests/model/test_checkpoint.py"
-    return await proved_by(
-        f"{file}::test_a_wrong_shape_is_named", f"{file}::test_a_missing_weight_is_named",
-        f"{file}::test_an_unknown_weight_is_named", f"{file}::test_one_flipped_bit_is_noticed",
-    )  # fmt: skip
-
-
-@case(
-    "G4", "another tokenizer: of another size, of the same; none", "refused on its SHA-256 or size"
-)
-async def swapped_tokenizers(bench: Bench) -> str:
-    folder = next(bench.copied_checkpoints().iterdir())
-    file = folder / "source.spm"
-    data = bytearray(file.read_bytes())
-    data[len(data) // 2] ^= 1
-    file.write_bytes(data)
-    same_size = complaint(folder)
-    file.unlink()
-    missing = complaint(folder)
-    require("source.spm" in same_size and "source.spm" in missing, f"{same_size}; {missing}")
-    tests = await proved_by(
-        "tests/model/test_checkpoint.py::test_a_tokenizer_of_another_size_is_refused",
-        "tests/model/test_checkpoint.py::test_a_tokenizer_is_not_parsed_before_its_digest_is_known",
-    )
-    return f"both named; {tests}"
-
-
-@case(
-    "G5",
-    "tokenizers of random bytes, restated in the manifest, 50 times",
-    "the service lives 50 of 50",
-)
-async def hostile_tokenizers(bench: Bench) -> str:
-    """The child that tries a checkpoint may die; it is what `:activate` starts first."""
-    draw = random.Random(5)
-    folder = next(bench.copied_checkpoints().iterdir())
-    whole = (folder / "source.spm").read_bytes()
-    (folder / "source.spm").write_bytes(_mutated(whole, draw))
-    restate(folder, "source.spm")
-    codes: list[int | None] = []
-    script = (
-        "import sys, pathlib, model.tokenizer as t\n"
-        "for path in sys.argv[1:]:\n"
-        "    try:\n        t.Tokenizer(pathlib.Path(path).read_bytes())\n"
-        "    except Exception: pass\n"
-    )
-    for number in range(50):
-        path = folder / f"{number}.spm"
-        path.write_bytes(_mutated(whole, draw))
-        child = await asyncio.create_subprocess_exec(
-            sys.executable, "-c", script, str(path), cwd=ROOT, stderr=asyncio.subprocess.DEVNULL
-        )
-        codes.append(await child.wait())
-    died = sum(code != 0 for code in codes)
-    service = await bench.shared()
-    note = await refused_by(service, bench, lambda one: _forge_tokenizer(one, draw))
-    return f"{died} of 50 ended their process, the service none; {note}"
-
-
-def _mutated(data: bytes, draw: random.Random) -> bytes:
-    if draw.random() < 0.3:
-        return draw.randbytes(draw.randrange(1, 5_000))
-    changed = bytearray(data)
-    for _ in range(draw.randrange(1, 50)):
-        changed[draw.randrange(len(changed))] = draw.randrange(256)
-    return bytes(changed)
-
-
-def _forge_tokenizer(folder: Path, draw: random.Random) -> None:
-    (folder / "source.spm").write_bytes(draw.randbytes(4_000))
-    restate(folder, "source.spm")
-
-
 @case("G6", "NaN and infinity in one weight, restated", "refused at load, by name")
 async def weights_that_are_no_numbers(bench: Bench) -> str:
     folder = next(bench.copied_checkpoints().iterdir())
@@ -241,50 +175,6 @@ async def weights_that_are_no_numbers(bench: Bench) -> str:
         "tests/app/test_scheduler.py::test_a_step_that_fails_for_everybody_fails_those_and_the_next_is_served",
     )
     return f"3 of 3 refused (“{told[0][-60:]}”); while running: {running}"
-
-
-@case(
-    "G7",
-    "manifest with ../, absolute paths, links, pipes, a million entries",
-    "refused, nothing outside is opened",
-)
-async def hostile_manifests(bench: Bench) -> str:
-    folder = next(bench.copied_checkpoints().iterdir())
-    manifest = json.loads((folder / "manifest.json").read_text())
-    entry = manifest["files"][WEIGHTS]
-    for name in ("../../etc/passwd", "/etc/passwd", "a/../../b", "..", "a\\b", "C:x", "a\0b", ""):
-        changed = {**manifest, "files": {**manifest["files"], name: entry}}
-        (folder / "manifest.json").write_text(json.dumps(changed))
-        require(bool(complaint(folder)), f"{name!r} loads")
-    many = {**manifest["files"], **{f"f{n}": entry for n in range(100_000)}}
-    (folder / "manifest.json").write_text(json.dumps({**manifest, "files": many}))
-    require(bool(complaint(folder)), "a manifest of 100,000 files loads")
-    file = "tests/model/test_checkpoint.py"
-    tests = await proved_by(
-        f"{file}::test_a_path_in_the_manifest_is_refused",
-        f"{file}::test_a_link_out_of_the_folder_is_refused",
-        f"{file}::test_a_pipe_or_a_folder_in_place_of_a_file_is_refused",
-    )
-    return f"9 manifests refused; {tests}"
-
-
-@case(
-    "G8", "a broken model is activated under load", "0 failed requests, the old one serves, counted"
-)
-async def broken_reload(bench: Bench) -> str:  # noqa: ARG001
-    return await proved_by(
-        "tests/end_to_end/test_reload.py"
-        "::test_activation_rollback_and_a_broken_checkpoint_under_load"
-    )
-
-
-@case("G9", "a good model is activated under load", "one model a reply, 0 failed")
-async def good_reload(bench: Bench) -> str:  # noqa: ARG001
-    file = "tests/end_to_end/test_reload.py"
-    return await proved_by(
-        f"{file}::test_sighup_takes_what_is_new_and_keeps_what_is_broken",
-        f"{file}::test_a_request_in_flight_is_finished_by_the_model_it_began_with",
-    )
 
 
 @case("G10", "the weights are overwritten and cut off while they serve", "no effect")
