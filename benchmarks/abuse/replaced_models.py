@@ -5,7 +5,7 @@ import shutil
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from safetensors.torch import load_file, save_file
@@ -15,6 +15,7 @@ from benchmarks.abuse.bench import Bench
 from benchmarks.abuse.cases import case, require
 from benchmarks.abuse.service import KNOWN_TEXT, Service
 from model.checkpoint import load_checkpoint
+from model.seq2seq import Seq2Seq
 from tests.app.conftest import write_checkpoint
 
 CALLERS = 8
@@ -68,9 +69,10 @@ async def under_load(service: Service) -> AsyncIterator[Load]:
 async def swapped_weights(bench: Bench) -> str:
     service = await bench.shared()
     folder = next(bench.checkpoints.iterdir())
-    tokenizer = load_checkpoint(folder).source_tokenizer
-    narrow = write_checkpoint(bench.new_folder() / "narrow", tokenizer, attention_units=12)
-    other_sizes = await refusal(service, bench, lambda one: _take_weights(one, narrow))
+    other = write_checkpoint(
+        bench.new_folder() / "another", load_checkpoint(folder).source_tokenizer
+    )
+    other_sizes = await refusal(service, bench, _widen_weights)
     same_sizes = await refusal(service, bench, _scale_weights)
     require("shape is" in other_sizes and "manifest's config gives" in other_sizes, other_sizes)
     require("sha256" in same_sizes, same_sizes)
@@ -78,7 +80,7 @@ async def swapped_weights(bench: Bench) -> str:
     folder.rename(saved)
     before = await service.known_answer()
     try:
-        shutil.copytree(narrow, folder)
+        shutil.copytree(other, folder)
         swapped = await service.post_admin(f"/v1/admin/models/{folder.name}:activate")
         require(await service.known_answer() == before, "another model answers to the name")
     finally:
@@ -88,8 +90,13 @@ async def swapped_weights(bench: Bench) -> str:
     return f"other sizes: “…{other_sizes[-90:]}”; same sizes: sha256; another's folder: 404"
 
 
-def _take_weights(folder: Path, other: Path) -> None:
-    shutil.copy(other / WEIGHTS, folder / WEIGHTS)
+def _widen_weights(folder: Path) -> None:
+    """Weights of the same network with more attention units, and a manifest that names them."""
+    config = load_checkpoint(folder).manifest.config
+    wider = Seq2Seq(replace(config, attention_units=2 * config.attention_units))
+    save_file(
+        {name: weight.detach() for name, weight in wider.named_parameters()}, folder / WEIGHTS
+    )
     restate(folder, WEIGHTS)
 
 
@@ -111,8 +118,8 @@ async def broken_reload(bench: Bench) -> str:
     folder = next(checkpoints.iterdir())
     async with bench.service(checkpoints=checkpoints) as service:
         async with under_load(service) as load:
+            damage(folder)
             for _ in range(BROKEN):
-                damage(folder)
                 reply = await service.post_admin(f"/v1/admin/models/{folder.name}:activate")
                 require(reply.status_code == 422, f"taken: {reply.text[:100]}")
         failed = await service.metric("model_changes_total", result="failed")

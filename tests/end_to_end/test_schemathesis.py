@@ -7,7 +7,7 @@ import sys
 import pytest
 
 MOST_SECONDS = 550
-EXAMPLES = 260
+EXAMPLES = 200
 LEAST_CASES = 2_000
 
 # Limits of an operator are not in the document: what it allows may still be refused for them.
