@@ -87,7 +87,7 @@ class Boundary:
             if refusal is None:
                 await self._run(scope, body, receive, reply)
             else:
-                scope["state"]["path"] = scope["path"]
+                scope["state"].update(path=scope["path"], turned_away=True)
                 await reply.send_problem(refusal)
 
     async def _run(self, scope: Scope, body: bytes, receive: Receive, reply: Reply) -> None:

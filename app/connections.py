@@ -10,9 +10,10 @@ import logging
 import socket
 import sys
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Protocol, cast
 
 import h11
+from starlette.types import Scope
 from uvicorn.config import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
@@ -22,7 +23,7 @@ from app.errors import RetryableError, ServiceError, UnreadableRequestError
 from app.lingering import LingeringTransport
 from app.metrics import Metrics
 from app.receipt import header_too_large
-from app.reply import new_request_id, raw_problem, with_private_headers
+from app.reply import HeaderList, new_request_id, raw_problem, with_private_headers
 from app.settings import Settings
 
 __all__ = ["LimitedProtocol", "largest_head"]
@@ -33,6 +34,18 @@ FIELD_SEPARATORS = 4
 """Bytes of a header field besides its name and value: colon, space, CR and LF."""
 REQUEST_LINE_EXTRAS = 64
 """Bytes of a request line besides its address: method, version, spaces and line ends."""
+
+
+class Turnstile(Protocol):
+    """Answers some requests before they are parsed (`app/turnstile.py`)."""
+
+    def remember(self, scope: Scope, address: str, request: bytes) -> None:
+        """`request`, which came in one piece and was read as `scope`, is answered."""
+        ...
+
+    def refusal(self, address: str, request: bytes, headers: HeaderList) -> bytes | None:
+        """The whole answer to such a request, with the server's own `headers`; None to parse it."""
+        ...
 
 
 def largest_head(settings: Settings) -> int:
@@ -56,6 +69,7 @@ class LimitedProtocol(H11Protocol):
         *,
         settings: Settings,
         metrics: Metrics,
+        turnstile: Turnstile | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         self.conn = ChunkLimitedConnection(largest_head(settings))
@@ -63,6 +77,9 @@ class LimitedProtocol(H11Protocol):
         self._metrics = metrics
         self._head_timer: asyncio.TimerHandle | None = None
         self._send_timer: asyncio.TimerHandle | None = None
+        self._turnstile = turnstile
+        self._request = b""
+        """The request at hand, where it came in one piece."""
         self._head_began = False
         """Whether any byte of the first head has arrived."""
 
@@ -91,11 +108,39 @@ class LimitedProtocol(H11Protocol):
             self.transport.discard(data)
             return
         self._head_began = True
+        is_first = self._is_between_requests()
+        if is_first and self._turn_away(data):
+            return
+        self._request = data if is_first else b""
         super().data_received(data)
         self._watch_head()
 
+    def _is_between_requests(self) -> bool:
+        """Whether nothing of a request has come, and all of the response before has left."""
+        is_idle = self.conn.our_state is self.conn.their_state is h11.IDLE
+        return (
+            is_idle
+            and not self.conn.trailing_data[0]
+            and not self.transport.get_write_buffer_size()
+        )
+
+    def _turn_away(self, data: bytes) -> bool:
+        """Answer a request that is refused for want of room, if it is known to be; else False."""
+        if self._turnstile is None:
+            return False
+        answer = self._turnstile.refusal(self.peer, data, self.server_state.default_headers)
+        if answer is None:
+            return False
+        self._stop_head_timer()
+        self.transport.write(answer)
+        self.on_response_complete()
+        return True
+
     def on_response_complete(self) -> None:
         """Wait for the next request, and for the caller to take this response."""
+        if self._turnstile is not None and self._request:
+            self._turnstile.remember(cast("Scope", self.scope), self.peer, self._request)
+        self._request = b""
         super().on_response_complete()
         self._watch_head()
         if self.transport.get_write_buffer_size():

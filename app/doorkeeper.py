@@ -45,7 +45,7 @@ class Doorkeeper:
     def remember(self, scope: Scope, identity: str) -> None:
         """This caller has just passed the gate on the way to the network."""
         if scope["path"] in PATHS:
-            looks = _looks(scope)
+            looks = looks_of(scope)
             self._passed[looks] = (identity, time.monotonic())
             self._passed.move_to_end(looks)
             while len(self._passed) > MAX_REMEMBERED:
@@ -61,7 +61,13 @@ class Doorkeeper:
             return None
         if scope["query_string"] or header_values(scope["headers"], b"idempotency-key"):
             return None
-        identity, passed_at = self._passed.get(_looks(scope), ("", -VERDICT_SECONDS))
+        return self.refusal_of(looks_of(scope), body)
+
+    def refusal_of(self, looks: bytes, body: bytes) -> OverloadedError | None:
+        """The same for a plain request of whoever looks like that (`looks_of`)."""
+        if self._admission is None:
+            return None
+        identity, passed_at = self._passed.get(looks, ("", -VERDICT_SECONDS))
         if time.monotonic() - passed_at >= VERDICT_SECONDS:
             return None
         claim = least_claim(body, identity)
@@ -87,7 +93,7 @@ def least_claim(body: bytes, identity: str) -> Claim | None:
     return Claim(identity, "interactive", load, work=0.0, seconds=float("inf"))
 
 
-def _looks(scope: Scope) -> bytes:
+def looks_of(scope: Scope) -> bytes:
     """All that the gate tells callers apart by, as a digest: keys are not kept."""
     digest = hashlib.blake2b(repr(scope.get("client") and scope["client"][0]).encode())
     for name, value in scope["headers"]:

@@ -31,6 +31,7 @@ from app.settings import Settings, load_settings
 from app.storage.storage import open_storage
 from app.stream_schemas import SegmentEndEvent, SegmentEvent, TokenEvent
 from app.tracing import FRAMEWORK_TELEMETRY, Tracing, open_tracing
+from app.turnstile import Turnstile
 
 DESCRIPTION = """
 Translates, and tells for every word of the translation which words of the text it was made from.
@@ -102,6 +103,7 @@ def create_app(
     )
     app.state.settings = settings
     app.state.doorkeeper = doorkeeper = Doorkeeper()
+    app.state.turnstile = Turnstile(doorkeeper, metrics, lifecycle)
     app.add_middleware(
         Boundary,
         settings=settings,

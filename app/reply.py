@@ -68,10 +68,15 @@ def new_request_id() -> str:
 
 def request_id(scope: Scope) -> str:
     """The caller's own id where it is safe to repeat, else a new one."""
-    for given in header_values(scope["headers"], b"x-request-id"):
+    return own_request_id(scope["headers"]) or new_request_id()
+
+
+def own_request_id(headers: HeaderList) -> str | None:
+    """The id that the caller gave a request, where it is safe to repeat."""
+    for given in header_values(headers, b"x-request-id"):
         if _REQUEST_ID.fullmatch(given):
             return given.decode("ascii")
-    return new_request_id()
+    return None
 
 
 def header_values(headers: Iterable[tuple[bytes, bytes]], wanted: bytes) -> list[bytes]:

@@ -22,7 +22,7 @@ from fastapi import FastAPI
 
 from app.admin import create_admin_app
 from app.catalog import MakeNetwork, fast_network
-from app.connections import LimitedProtocol, largest_head
+from app.connections import LimitedProtocol, Turnstile, largest_head
 from app.lifecycle import Lifecycle
 from app.log_sink import LogSink, send_all_logging_to
 from app.main import create_app
@@ -47,9 +47,14 @@ class Listener(uvicorn.Server):
     """A uvicorn server at one socket, whose signals and end are the process's business."""
 
     def __init__(
-        self, app: FastAPI, bound: socket.socket, settings: Settings, metrics: Metrics
+        self,
+        app: FastAPI,
+        bound: socket.socket,
+        settings: Settings,
+        metrics: Metrics,
+        turnstile: Turnstile | None = None,
     ) -> None:
-        protocol = partial(LimitedProtocol, settings=settings, metrics=metrics)
+        protocol = partial(LimitedProtocol, settings=settings, metrics=metrics, turnstile=turnstile)
         super().__init__(
             uvicorn.Config(
                 app,
@@ -176,7 +181,7 @@ class Process:
                 service.catalog, self._settings.checkpoints, self._metrics, self._make_network
             )
             self._handle_signals(reloader)
-            public = self._listener(app, self._public)
+            public = self._listener(app, self._public, app.state.turnstile)
             listeners = [public]
             if self._admin is not None:
                 admin = create_admin_app(app, reloader)
@@ -190,8 +195,10 @@ class Process:
                 await listener.close(CLOSING_SECONDS)
             return code
 
-    def _listener(self, app: FastAPI, bound: socket.socket) -> Listener:
-        return Listener(app, bound, self._settings, self._metrics)
+    def _listener(
+        self, app: FastAPI, bound: socket.socket, turnstile: Turnstile | None = None
+    ) -> Listener:
+        return Listener(app, bound, self._settings, self._metrics, turnstile)
 
     async def _until_the_end(self, public: Listener, service: Service) -> int:
         """Wait for what ends the service, and let it end as that demands; gives the exit code."""
