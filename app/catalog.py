@@ -25,6 +25,18 @@ def fast_network(model: LoadedModel) -> Network:
     return FastSeq2Seq(model.checkpoint.model, head=model.checkpoint.alignment_head)
 
 
+def lean_network(model: LoadedModel) -> Network:
+    """The same, of a model that is served and nothing else: its own float32 weights are let go.
+
+    No other network can be made of `model` afterwards.
+    """
+    network = fast_network(model)
+    for part in (model.checkpoint.model, model.checkpoint.alignment_head):
+        if part is not None:
+            part.to("meta")
+    return network
+
+
 def make_networks(
     models: LoadedModels, make: MakeNetwork, pace: Pace, max_rows: int
 ) -> dict[str, Network]:

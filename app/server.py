@@ -21,7 +21,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from app.admin import create_admin_app
-from app.catalog import MakeNetwork, fast_network
+from app.catalog import MakeNetwork, lean_network
 from app.connections import LimitedProtocol, Turnstile, largest_head
 from app.lifecycle import Lifecycle
 from app.log_sink import LogSink, send_all_logging_to
@@ -138,7 +138,7 @@ class Process:
         admin: socket.socket | None,
         *,
         log_descriptor: int = 2,
-        make_network: MakeNetwork = fast_network,
+        make_network: MakeNetwork = lean_network,
     ) -> None:
         self._settings = settings
         self._models = models
