@@ -1,13 +1,17 @@
 """Attention of many rows over memories that are stored once a sentence.
 
-Two exact rewrites of the reference's formulas make it cheap:
+Three exact rewrites of the reference's formulas make it cheap:
 
 - tanh(q + k) = 1 − 2 / (1 + e^{2q} e^{2k}). e^{2k} is computed once a sentence and e^{2q} once a
   step, so that the inner loop has a product and a reciprocal and no tanh; the constant drops out in
-  the softmax.
+  the softmax. Queries and keys come multiplied by 2 log₂ e: powers of two are the cheaper ones.
 - W Σ_j α_j h_j = Σ_j α_j W h_j: `values` are the annotations after every matrix that reads the
   context, gates and readout side by side.
+- Σ_j α_j `values`_j is a bag of weighted embeddings. That operator adds up each row by itself,
+  where a batched product gives a row other last bits in other company.
 """
+
+import math
 
 import torch
 from jaxtyping import Float
@@ -15,9 +19,12 @@ from torch import Tensor
 
 from model.fast_memory import FastMemory, ShelfRows
 
-LARGEST_EXPONENT = 20.0
-"""Queries and keys are clamped to ±20, so that e^{2q} e^{2k} is finite. The sum of a clamped one
-and another is far beyond where tanh is ±1, unless the other cancels it.
+EXPONENT_SCALE = 2.0 * math.log2(math.e)
+"""What queries and keys are multiplied with: e^{2x} = 2^{x · 2 log₂ e}."""
+
+LARGEST_EXPONENT = 20.0 * EXPONENT_SCALE
+"""Queries and keys are clamped to ±20 times that, so that e^{2q} e^{2k} is finite. The sum of a
+clamped one and another is far beyond where tanh is ±1, unless the other cancels it.
 """
 
 CHUNK_NUMBERS = 1 << 21
@@ -34,8 +41,8 @@ class FastAttention:
     def __call__(
         self, queries: Float[Tensor, "R A"], memory: FastMemory
     ) -> tuple[Float[Tensor, "R S"], Float[Tensor, "R C"]]:
-        """Weights α_ij and Σ_j α_ij `values`_j of each row, given W_a s."""
-        queries = exponential(queries)
+        """Weights α_ij and Σ_j α_ij `values`_j of each row, given W_a s, scaled."""
+        queries = power(queries)
         if len(memory.attending) == 1:
             return self._attend(queries, memory.attending[0])
         rows, widest = queries.shape[0], max(part.shelf.width for part in memory.attending)
@@ -44,19 +51,21 @@ class FastAttention:
         for part in memory.attending:
             some_weights, some_contexts = self._attend(queries[part.members], part)
             weights[part.members, : part.shelf.width] = some_weights
-            contexts[part.members] = some_contexts.float()
+            contexts[part.members] = some_contexts
         return weights, contexts
 
     def _attend(
         self, queries: Float[Tensor, "R A"], part: ShelfRows
     ) -> tuple[Float[Tensor, "R S"], Float[Tensor, "R C"]]:
         """The same of the rows of one shelf, given e^{2 W_a s}."""
-        memory, grid = part.memory, part.grid
         # The places that no row takes come to something finite, which nobody collects.
-        energies = self._energies(grid.spread(queries, empty=0.0), memory.keys)
-        weights = torch.softmax(energies + memory.bias[:, None], dim=-1)
-        contexts = torch.bmm(weights.to(memory.values.dtype), memory.values)
-        return grid.collect(weights), grid.collect(contexts)
+        energies = self._energies(part.grid.spread(queries, empty=0.0), part.memory.keys)
+        grid = torch.softmax(energies.add_(part.memory.bias[:, None]), dim=-1)
+        weights = part.grid.collect(grid)
+        contexts, *_ = torch.embedding_bag(
+            part.values, part.positions, part.starts, False, SUM, False, weights.view(-1), False
+        )
+        return weights, contexts
 
     def _energies(
         self, queries: Float[Tensor, "B K A"], keys: Float[Tensor, "B S A"]
@@ -73,6 +82,10 @@ class FastAttention:
         return torch.div(self._energy, hidden, out=hidden).sum(dim=-1)
 
 
-def exponential(x: Float[Tensor, "*R A"]) -> Float[Tensor, "*R A"]:
-    """e^{2x} in float32, within the range where products of two are finite."""
-    return x.float().clamp(-LARGEST_EXPONENT, LARGEST_EXPONENT).mul_(2.0).exp_()
+def power(x: Float[Tensor, "*R A"]) -> Float[Tensor, "*R A"]:
+    """2^x in float32, within the range where products of two are finite."""
+    return x.float().clamp(-LARGEST_EXPONENT, LARGEST_EXPONENT).exp2_()
+
+
+SUM = 0
+"""The mode of `torch.embedding_bag` that adds up."""

@@ -5,7 +5,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from model.encoder import Encoder, reversal
-from model.packed import PackedLinear
+from model.fast_cell import fast_cell
+from model.packed import Affine
 
 
 class FastEncoder:
@@ -15,14 +16,14 @@ class FastEncoder:
         self, encoder: Encoder, embeddings: Float[Tensor, "V D"], dtype: torch.dtype
     ) -> None:
         cells = (encoder.forward_cell, encoder.backward_cell)
-        self._cell = encoder.forward_cell
-        """Either cell, for the equations that take no weights."""
+        self._dtype = dtype
+        self._cell = fast_cell(encoder.forward_cell)
+        """The equations of either direction, which take no weights."""
         self._tokens = embeddings.shape[0]
-        self._gates = torch.cat([cell.project(embeddings).to(dtype) for cell in cells])
+        scale = self._cell.scale
+        self._gates = torch.cat([(cell.project(embeddings) * scale).to(dtype) for cell in cells])
         """W x + b of every token, once and for all: ahead, and behind that back (2V, G)."""
-        self._recurrent = [
-            PackedLinear(cell.recurrent.weight, cell.recurrent.bias, dtype) for cell in cells
-        ]
+        self._recurrent = [Affine.of(cell.recurrent).scaled(scale).packed(dtype) for cell in cells]
 
     def __call__(
         self, source: Int[Tensor, "B S"], lengths: Int[Tensor, " B"]
@@ -37,18 +38,20 @@ class FastEncoder:
         self, ids: Int[Tensor, "N S"]
     ) -> tuple[Float[Tensor, "B S H"], Float[Tensor, "B S H"]]:
         """The outputs of either direction, from the ids that each reads, one above the other."""
-        rows = ids.shape[0]
-        state = torch.zeros(rows, self._cell.state_size, device=ids.device)
-        products = state.new_empty(rows, self._cell.gates_size)
+        rows, positions = ids.shape
+        gates = self._gates.index_select(0, ids.T.flatten()).float().view(positions, rows, -1)
+        state = gates.new_zeros(rows, self._cell.state_size)
+        hidden = state.new_empty(rows, self._cell.units, dtype=self._dtype)
+        products = torch.empty_like(gates[0])
+        directions = list(
+            zip(self._recurrent, hidden.tensor_split(2), products.tensor_split(2), strict=True)
+        )
         outputs = []
-        for tokens in ids.T.contiguous():
-            hidden = self._cell.output(state)
-            for recurrent, its, product in zip(
-                self._recurrent, hidden.tensor_split(2), products.tensor_split(2), strict=True
-            ):
+        for projected in gates.unbind():
+            hidden.copy_(self._cell.output(state))
+            for recurrent, its, product in directions:
                 product.copy_(recurrent(its))  # to float32 and side by side in one pass
-            gates = self._gates.index_select(0, tokens).float()
-            state = self._cell.combine(gates, products, state)
+            state = self._cell.combine(projected, products, state)
             outputs.append(self._cell.output(state))
         ahead, back = torch.stack(outputs, dim=1).tensor_split(2)
         return ahead, back

@@ -31,9 +31,9 @@ class Remembered:
     """What one encoding gives: B sentences side by side, padded to the longest."""
 
     keys: Float[Tensor, "B S A"]
-    """e^{2 U_a h_j}; A is 0 without attention."""
+    """e^{2 U_a h_j} in float32; A is 0 without attention."""
     values: Float[Tensor, "B S C"]
-    """The annotations as every reader of the context sees them."""
+    """The annotations as every reader of the context sees them, in float32."""
     bias: Float[Tensor, "B S"]
     """0 where a source token stands, −∞ on padding."""
 
@@ -133,6 +133,12 @@ class ShelfRows:
     """Which of all rows they are; None for all, in order."""
     grid: Grid
     """These rows over the shelf's places."""
+    values: Float[Tensor, "PS C"]
+    """The values of all places, one below the other."""
+    positions: Int[Tensor, " NS"]
+    """Which of these each row attends to, row after row."""
+    starts: Int[Tensor, " N"]
+    """Where each row's positions begin."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +202,18 @@ class FastMemory:
         self, shelf: Shelf, places: Int[np.ndarray, " N"], slots: Int[np.ndarray, " N"]
     ) -> ShelfRows:
         grid = Grid.of(places, slots, shelf.used, self.device)
-        return ShelfRows(shelf, shelf.memory, None, grid)
+        memory, width = shelf.memory, shelf.width
+        positions = torch.from_numpy((places[:, None] * width + np.arange(width)).ravel())
+        starts = torch.from_numpy(np.arange(0, positions.shape[0], width))
+        return ShelfRows(
+            shelf,
+            memory,
+            None,
+            grid,
+            memory.values.flatten(0, 1),
+            positions.to(self.device),
+            starts.to(self.device),
+        )
 
     def keep(self, sentences: Int[Tensor, " B"]) -> "FastMemory":
         """The memory of these sentences alone; the places of the others are free."""

@@ -4,12 +4,13 @@ What differs from `Seq2Seq`, and why the result does not (`docs/performance.md` 
 
 - products of embeddings with the matrices that read them are tables, computed when the model loads;
 - the context is never multiplied: annotations are, once a sentence (`model/fast_attention.py`);
+- a tanh is a sigmoid of twice as much, and what is doubled are the weights (`model/fast_cell.py`);
 - matrices that read the same vector are one matrix: the conditional query W_a with the second
   cell's recurrence, the paper's query with the only cell's;
 - weights are packed for the processor, in bfloat16 where it has that (`model/packed.py`); the
   logits of the best tokens are made again in float32.
 
-The cells' own equations are the reference's (`RecurrentCell.combine`), in float32.
+The cells' own equations are computed in float32.
 """
 
 from dataclasses import replace
@@ -17,17 +18,18 @@ from functools import partial
 
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 
 from model.alignment_head import AlignmentHead
 from model.attention import AdditiveAttention
 from model.batch import length_mask
 from model.decoder import Decoder, Step
 from model.fast_alignment_head import FastAlignmentHead
-from model.fast_attention import FastAttention, exponential
+from model.fast_attention import EXPONENT_SCALE, FastAttention, power
+from model.fast_cell import fast_cell, tanh_of_half
 from model.fast_encoder import FastEncoder
 from model.fast_memory import FastMemory, Remembered
-from model.packed import PackedLinear, serving_dtype
+from model.packed import Affine, serving_dtype
 from model.seq2seq import Seq2Seq, summary
 
 
@@ -54,35 +56,32 @@ class FastSeq2Seq:
         source_embeddings = model.source_embedding.weight * scale
         target_embeddings = model.target_embedding.weight * scale
         self._encoder = FastEncoder(model.encoder, source_embeddings, self.dtype)
-        self._bridge = self._packed(decoder.bridge)
-        self._cell, self._context_cell = decoder.cell, decoder.context_cell
+        self._bridge = Affine.of(decoder.bridge).packed(self.dtype)
+        self._cell = fast_cell(decoder.cell)
+        self._conditional = decoder.conditional
         self._gates_size = decoder.cell.gates_size
         self._query_size = config.attention_units if config.attention == "additive" else 0
+        scale = self._cell.scale
         self._tokens = torch.cat(
-            [decoder.cell.project(target_embeddings), decoder.readout_input(target_embeddings)], 1
-        ).to(self.dtype)
+            [
+                decoder.cell.project(target_embeddings) * scale,
+                decoder.readout_input(target_embeddings) * READOUT_SCALE,
+            ],
+            dim=1,
+        )
         """Gates and readout share of every last token, side by side (V, G + D)."""
         self._attention = (
             FastAttention(decoder.attention.energy.weight)
             if isinstance(decoder.attention, AdditiveAttention)
             else None
         )
-        self._memory = self._packed(*memory_readers(decoder))
-        self._recurrent = self._packed(decoder.cell.recurrent)
-        self._queries = self._packed(*query_readers(decoder))
-        self._readout = self._packed(decoder.readout_state)
-        self._output = self._packed(model.output)
+        self._memory = memory_readers(decoder, scale).packed(self.dtype)
+        self._recurrent = Affine.of(decoder.cell.recurrent).scaled(scale).packed(self.dtype)
+        self._queries = query_readers(decoder, scale).packed(self.dtype)
+        self._readout = Affine.of(decoder.readout_state).scaled(READOUT_SCALE).packed(self.dtype)
+        self._output = Affine.of(model.output).packed(self.dtype)
         self._exact_weight = model.output.weight.detach().clone()
         self._exact_bias = model.output.bias.detach().clone()
-
-    def _packed(self, *layers: nn.Linear) -> PackedLinear:
-        """Layers that read the same vector, as one."""
-        weight = torch.cat(tuple(layer.weight for layer in layers))
-        biases = [
-            layer.weight.new_zeros(layer.out_features) if layer.bias is None else layer.bias
-            for layer in layers
-        ]
-        return PackedLinear(weight, torch.cat(tuple(biases)), self.dtype)
 
     @torch.inference_mode()
     def encode(
@@ -98,7 +97,7 @@ class FastSeq2Seq:
         products = self._memory(annotations.flatten(0, 1)).view(*mask.shape, -1)
         keys, values = products.tensor_split([self._query_size], dim=2)
         bias = torch.zeros(mask.shape, device=mask.device).masked_fill(~mask, -torch.inf)
-        memory = FastMemory.of(Remembered(exponential(keys), values.contiguous(), bias))
+        memory = FastMemory.of(Remembered(power(keys), values.float().contiguous(), bias))
         if self.head is not None:
             memory = replace(memory, annotations=annotations)
         return memory, state
@@ -108,20 +107,20 @@ class FastSeq2Seq:
         self, inputs: Int[Tensor, " R"], state: Float[Tensor, "R Z"], memory: FastMemory
     ) -> Step:
         """One free-running step of R rows, given the last token of each."""
-        looked_up = self._tokens.index_select(0, inputs).float()
-        gates, embedded = looked_up.tensor_split([self._gates_size], dim=1)
         cell = self._cell
-        if self._context_cell is not None:
+        gates, embedded = self._tokens.index_select(0, inputs).tensor_split(
+            (self._gates_size,), dim=1
+        )
+        if self._conditional:
             state = cell.combine(gates, self._recurrent(cell.output(state)).float(), state)
-            cell = self._context_cell
         products = self._queries(cell.output(state))
-        query, recurrent = products.tensor_split([self._query_size], dim=1)
+        query, recurrent = products.tensor_split((self._query_size,), dim=1)
         weights, context = self._attend(query, memory)
-        context_gates, context_readout = context.float().tensor_split([self._gates_size], dim=1)
-        projected = context_gates if self._context_cell is not None else gates + context_gates
+        context_gates, context_readout = context.tensor_split((self._gates_size,), dim=1)
+        projected = context_gates if self._conditional else gates + context_gates
         state = cell.combine(projected, recurrent.float(), state)
-        readout = self._readout(cell.output(state)).float() + embedded + context_readout
-        hidden = readout.tanh_()
+        readout = self._readout(cell.output(state)).float() + embedded
+        hidden = tanh_of_half(readout.add_(context_readout))
         exact = None if self.dtype == torch.float32 else partial(self._exact_logits, hidden)
         return Step(self._output(hidden), state, weights, exact)
 
@@ -144,19 +143,28 @@ class FastSeq2Seq:
         return self._attention(query, memory)
 
 
-def memory_readers(decoder: Decoder) -> list[nn.Linear]:
-    """The layers that read annotations: keys, then gates and readout, which read the context."""
+READOUT_SCALE = 2.0
+"""The readout is a tanh, made as `tanh_of_half`."""
+
+
+def memory_readers(decoder: Decoder, scale: Float[Tensor, " G"]) -> Affine:
+    """What reads annotations: keys, then gates and readout, which read the context."""
     gates = decoder.context_cell.input if decoder.context_cell else decoder.context_gates
     assert gates is not None
-    readers = [gates, decoder.readout_context]
+    readers = [
+        Affine.of(gates).scaled(scale),
+        Affine.of(decoder.readout_context).scaled(READOUT_SCALE),
+    ]
     if isinstance(decoder.attention, AdditiveAttention):
-        readers.insert(0, decoder.attention.key)
-    return readers
+        readers.insert(0, Affine.of(decoder.attention.key).scaled(EXPONENT_SCALE))
+    return Affine.joined(*readers)
 
 
-def query_readers(decoder: Decoder) -> list[nn.Linear]:
-    """The layers that read the state which queries: the query, and the recurrence that follows."""
+def query_readers(decoder: Decoder, scale: Float[Tensor, " G"]) -> Affine:
+    """What reads the state that queries: the query, and the recurrence that follows."""
     cell = decoder.context_cell or decoder.cell
+    recurrent = Affine.of(cell.recurrent).scaled(scale)
     if isinstance(decoder.attention, AdditiveAttention):
-        return [decoder.attention.query, cell.recurrent]
-    return [cell.recurrent]
+        query = Affine.of(decoder.attention.query).scaled(EXPONENT_SCALE)
+        return Affine.joined(query, recurrent)
+    return recurrent

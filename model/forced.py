@@ -9,10 +9,11 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from model.batch import SentenceBatch, pad_sentences
-from model.beam import candidates, never_produced, prescribe
+from model.beam import never_produced
 from model.decoder import Step
 from model.head_weights import head_keys, look_back
 from model.hypothesis import Hypothesis, SearchOptions, score
+from model.ranking import candidates, prescribe
 from model.step_model import M, StepModel
 
 

@@ -9,9 +9,11 @@ What is relied upon beyond speed: a row of the result does not depend on how man
 the last bit, so that a sentence gets the same answer alone and in any batch.
 """
 
+from dataclasses import dataclass
+
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 _pack = torch.ops.mkldnn._reorder_linear_weight.default
@@ -33,6 +35,35 @@ def serving_dtype(device: torch.device) -> torch.dtype:
     return torch.bfloat16 if native else torch.float32
 
 
+@dataclass(frozen=True, slots=True)
+class Affine:
+    """W x + b before it is packed: layers can be scaled and put side by side."""
+
+    weight: Float[Tensor, "N K"]
+    bias: Float[Tensor, " N"]
+
+    @classmethod
+    def of(cls, layer: nn.Linear) -> "Affine":
+        """The map of a layer, whether it has a bias or not."""
+        weight = layer.weight.detach()
+        bias = weight.new_zeros(weight.shape[0]) if layer.bias is None else layer.bias.detach()
+        return cls(weight, bias)
+
+    @classmethod
+    def joined(cls, *maps: "Affine") -> "Affine":
+        """Maps that read the same vector as one, their outputs side by side."""
+        return cls(torch.cat([one.weight for one in maps]), torch.cat([one.bias for one in maps]))
+
+    def scaled(self, scale: Float[Tensor, " N"] | float) -> "Affine":
+        """The map times `scale`, which may differ from output to output."""
+        rows = torch.as_tensor(scale, device=self.bias.device).expand_as(self.bias)
+        return Affine(self.weight * rows[:, None], self.bias * rows)
+
+    def packed(self, dtype: torch.dtype) -> "PackedLinear":
+        """The same, laid out for the processor."""
+        return PackedLinear(self.weight, self.bias, dtype)
+
+
 class PackedLinear:
     """y = W x + b for any number of rows, in bfloat16 (accumulated in float32) or in float32."""
 
@@ -40,11 +71,11 @@ class PackedLinear:
         self, weight: Float[Tensor, "N K"], bias: Float[Tensor, " N"] | None, dtype: torch.dtype
     ) -> None:
         self._dtype = dtype
-        weight = weight.detach().to(dtype).contiguous()
+        weight = weight.detach().to(dtype, copy=True).contiguous()
         has_onednn: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
         self._packed = weight.device.type == "cpu" and has_onednn
         self._weight: Tensor = _pack(weight) if self._packed else weight
-        self._bias = None if bias is None else bias.detach().to(dtype).contiguous()
+        self._bias = None if bias is None else bias.detach().to(dtype, copy=True).contiguous()
 
     def __call__(self, x: Float[Tensor, "M K"]) -> Float[Tensor, "M N"]:
         """The product, in this map's own precision."""

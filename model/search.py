@@ -28,18 +28,11 @@ import torch
 from jaxtyping import Bool, Int
 
 from model.batch import SentenceBatch, pad_sentences
-from model.beam import (
-    CANDIDATES,
-    Candidates,
-    Extension,
-    candidates,
-    extend,
-    never_produced,
-    prescribe,
-)
+from model.beam import Extension, extend, never_produced
 from model.decoder import Step
 from model.head_weights import head_keys, look_back
 from model.hypothesis import Ending, Hypothesis, SearchOptions, best_first, score
+from model.ranking import CANDIDATES, Candidates, candidates, prescribe
 from model.search_events import Event, Failed, Finished, Progress, SearchRequest
 from model.step_model import M, StepModel
 from model.table import Columns, Rows, Sentence, Table, take_rows
@@ -125,7 +118,7 @@ class BeamSearch(Generic[M]):
             rows, widest = table.rows, table.widest
             step = self._model.step(*rows.on_device(), table.attended())
             options = candidates(step.logits, self._banned, max(CANDIDATES, widest), step.exact)
-            failed = np.isnan(options.log_probs[:, 0])
+            failed = ~np.isfinite(options.log_probs).any(axis=1)
             if not failed.any():
                 options = self._prescribe(table, step, options)
                 extension = extend(
