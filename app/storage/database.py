@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from typing import Any, TypeVar
 
 import stamina
@@ -35,13 +35,22 @@ SQLITE_PRAGMAS = (
     "secure_delete=ON",  # what was deleted is overwritten
     "foreign_keys=ON",
 )
+TIDY_PRAGMAS = (
+    *(one for one in SQLITE_PRAGMAS if not one.startswith("synchronous")),
+    "synchronous=NORMAL",  # a commit does not wait for the disk; the next one that does takes it in
+    "wal_autocheckpoint=0",  # `tidy` does that when nobody waits for it
+)
+"""For what may be undone by a power loss, since it is done again."""
 
 
 class Database:
     """All transactions of this process on one database."""
 
-    def __init__(self, engine: AsyncEngine, settings: Settings) -> None:
+    def __init__(
+        self, engine: AsyncEngine, settings: Settings, tidying: AsyncEngine | None = None
+    ) -> None:
         self._engine = engine
+        self._tidying = tidying or engine
         self._retry_after = settings.retry_after_seconds
         self._seconds = settings.database_statement_seconds + settings.database_pool_seconds
         self._breaker = Breaker(AWAY_SECONDS)
@@ -58,7 +67,8 @@ class Database:
         """
         address = database_address(settings)
         await prepare_database(address)
-        return cls(_engine(address, settings), settings)
+        tidying = None if address.file is None else _sqlite_engine(address, settings, TIDY_PRAGMAS)
+        return cls(_engine(address, settings), settings, tidying)
 
     @property
     def is_sqlite(self) -> bool:
@@ -75,6 +85,7 @@ class Database:
         if self._abandoned:
             await asyncio.wait(self._abandoned, timeout=self._seconds)
         await self._engine.dispose()
+        await self._tidying.dispose()
 
     async def read(self, work: Work[T]) -> T:
         """Do `work` in a transaction that only reads.
@@ -82,7 +93,7 @@ class Database:
         Raises:
             StorageUnavailableError: the database did not answer in time, or not at all.
         """
-        return await self._within_limits(work, writes=False)
+        return await self._within_limits(work, self._engine, writes=False)
 
     async def write(self, work: Work[T]) -> T:
         """Do `work` in a transaction and commit it: after this, every replica sees it.
@@ -92,7 +103,23 @@ class Database:
                 the commit was lost) it is not known.
             IntegrityError: a row of the same identity exists.
         """
-        return await self._within_limits(work, writes=True)
+        return await self._within_limits(work, self._engine, writes=True)
+
+    async def tidy(self, work: Work[T]) -> T:
+        """Do `work` as `write` does, where it is no harm if a power loss undoes it.
+
+        Writers wait for it as little as can be: on SQLite its commit does not wait for the disk,
+        and what is written is brought into the main file after the next writer was let in.
+
+        Raises: as `write`.
+        """
+        done = await self._within_limits(work, self._tidying, writes=True)
+        if self.is_sqlite:
+            async with self._tidying.connect() as connection:
+                driver = (await connection.get_raw_connection()).driver_connection
+                assert driver is not None
+                await driver.execute("PRAGMA wal_checkpoint(PASSIVE)")  # in no transaction
+        return done
 
     async def ping(self) -> None:
         """Raise StorageUnavailableError unless the database answers."""
@@ -102,11 +129,11 @@ class Database:
 
         await self.read(select_one)
 
-    async def _within_limits(self, work: Work[T], *, writes: bool) -> T:
+    async def _within_limits(self, work: Work[T], engine: AsyncEngine, *, writes: bool) -> T:
         """Wait for the transaction, never longer than the limit: its clean-up is left behind."""
         if not self._breaker.allows():
             raise StorageUnavailableError(self._retry_after)
-        task = asyncio.ensure_future(self._with_retries(work, writes=writes))
+        task = asyncio.ensure_future(self._with_retries(work, engine, writes=writes))
         try:
             await asyncio.wait({task}, timeout=self._seconds)
         finally:
@@ -144,21 +171,21 @@ class Database:
         if not task.cancelled():
             task.exception()  # looked at, so that asyncio does not report it as forgotten
 
-    async def _with_retries(self, work: Work[T], *, writes: bool) -> T:
+    async def _with_retries(self, work: Work[T], engine: AsyncEngine, *, writes: bool) -> T:
         async for attempt in stamina.retry_context(
             on=TransientError, attempts=ATTEMPTS, timeout=None, wait_initial=0.02, wait_max=0.2
         ):
             with attempt:
                 try:
-                    return await self._transact(work, writes=writes)
+                    return await self._transact(work, engine, writes=writes)
                 except DBAPIError as error:
                     if is_transient(error):
                         raise TransientError from error
                     raise
         raise AssertionError("the last attempt returns or raises")
 
-    async def _transact(self, work: Work[T], *, writes: bool) -> T:
-        async with self._own_turn(writes=writes), self._engine.connect() as connection:
+    async def _transact(self, work: Work[T], engine: AsyncEngine, *, writes: bool) -> T:
+        async with self._own_turn(writes=writes), engine.connect() as connection:
             marked = await connection.execution_options(**{WRITES: writes})
             async with marked.begin():
                 return await work(marked)
@@ -179,11 +206,7 @@ def _engine(address: DatabaseAddress, settings: Settings) -> AsyncEngine:
         "pool_timeout": settings.database_pool_seconds,
     }
     if address.file is not None:
-        # `timeout`: how long a statement waits for a lock, in a thread of its own.
-        engine = create_async_engine(address.url, connect_args={"timeout": seconds}, **pool)
-        start_transactions_ourselves(engine.sync_engine)
-        event.listen(engine.sync_engine, "connect", _set_pragmas)
-        return engine
+        return _sqlite_engine(address, settings, SQLITE_PRAGMAS)
     milliseconds = str(round(seconds * 1000))
     arguments = {
         "timeout": seconds,
@@ -200,8 +223,23 @@ def _engine(address: DatabaseAddress, settings: Settings) -> AsyncEngine:
     )
 
 
-def _set_pragmas(connection: Any, _record: object) -> None:  # noqa: ANN401 - a driver's own type
-    cursor = connection.cursor()
-    for pragma in SQLITE_PRAGMAS:
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
+def _sqlite_engine(
+    address: DatabaseAddress, settings: Settings, pragmas: Iterable[str]
+) -> AsyncEngine:
+    engine = create_async_engine(
+        address.url,
+        # How long a statement waits for a lock, in a thread of its own.
+        connect_args={"timeout": settings.database_statement_seconds},
+        pool_size=settings.database_pool_size,
+        pool_timeout=settings.database_pool_seconds,
+    )
+    start_transactions_ourselves(engine.sync_engine)
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def set_pragmas(connection: Any, _record: object) -> None:  # noqa: ANN401 - a driver's own type
+        cursor = connection.cursor()
+        for pragma in pragmas:
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    return engine

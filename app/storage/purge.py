@@ -4,18 +4,29 @@ import asyncio
 import logging
 import time
 
-from sqlalchemy import delete, select, text
+from sqlalchemy import delete, select, text, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.errors import ServiceError
 from app.storage.clock import SECOND, Clock, utc_microseconds
-from app.storage.database import Database
+from app.storage.database import Database, Work
 from app.storage.tables import idempotency_keys, records
 
 log = logging.getLogger(__name__)
 
 PURGE_BATCH = 1_000
 """Most rows of one transaction."""
+
+SMALLEST_BATCH = 100
+"""Below, a transaction takes hardly less time: most of it is the write to the disk."""
+
+TURN_SECONDS = 0.01
+"""What one transaction should take."""
+
+REST = 4
+"""Times as long as it took, nothing is purged."""
+
+MOST_REST_SECONDS = 1.0
 
 PURGE_LOCK = 0x50F7A11A
 """Number of PostgreSQL's advisory lock: one replica purges at a time."""
@@ -70,20 +81,39 @@ class Purger:
 
 
 async def purge_expired(database: Database, now: int) -> int:
-    """Delete all that expired before `now`, in small transactions; how many records that were."""
-    expired = select(records.c.id).where(records.c.expires_at <= now).limit(PURGE_BATCH)
-    unwanted = delete(records).where(records.c.id.in_(expired))
-    keys = delete(idempotency_keys).where(idempotency_keys.c.expires_at <= now)
+    """Delete all that expired before `now`, in small transactions; how many records that were.
 
-    async def purge_batch(connection: AsyncConnection) -> int:
+    SQLite has one writer, so whoever stores something waits for the transaction at hand: each is
+    made to take about `TURN_SECONDS`, and between two of them others have their turn.
+    """
+    size, purged = min(SMALLEST_BATCH, PURGE_BATCH), 0
+    while True:
+        began = time.monotonic()
+        keys, rows = await database.tidy(_batch(database, now, size))
+        seconds = time.monotonic() - began
+        if keys == rows == 0:
+            return purged
+        purged += rows
+        if seconds > TURN_SECONDS:
+            size = min(max(SMALLEST_BATCH, size // 2), PURGE_BATCH)
+        elif seconds < TURN_SECONDS / 2:
+            size = min(2 * size, PURGE_BATCH)
+        await asyncio.sleep(min(REST * seconds, MOST_REST_SECONDS))
+
+
+def _batch(database: Database, now: int, size: int) -> Work[tuple[int, int]]:
+    """Deletes so many keys and so many records, at most; gives how many it were."""
+    expired = select(records.c.id).where(records.c.expires_at <= now).limit(size)
+    key = tuple_(idempotency_keys.c.owner, idempotency_keys.c.key_hash)
+    old = select(*key.clauses).where(idempotency_keys.c.expires_at <= now).limit(size)
+
+    async def purge(connection: AsyncConnection) -> tuple[int, int]:
         if not database.is_sqlite:
             lock = text(f"SELECT pg_try_advisory_xact_lock({PURGE_LOCK})")
             if not (await connection.execute(lock)).scalar_one():
-                return 0
-        await connection.execute(keys)
-        return (await connection.execute(unwanted)).rowcount
+                return 0, 0
+        keys = await connection.execute(delete(idempotency_keys).where(key.in_(old)))
+        rows = await connection.execute(delete(records).where(records.c.id.in_(expired)))
+        return keys.rowcount, rows.rowcount
 
-    purged = 0
-    while batch_size := await database.write(purge_batch):
-        purged += batch_size
-    return purged
+    return purge

@@ -6,9 +6,10 @@ import inspect
 
 import numpy as np
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 
 from app.errors import ConflictError, InvalidInputError, StorageUnavailableError
+from app.settings import Settings
 from app.storage.clock import SECOND, utc_microseconds
 from app.storage.database import Database
 from app.storage.purge import purge_expired
@@ -277,6 +278,29 @@ async def test_expired_rows_are_purged_in_batches_and_live_ones_stay(
     assert await purge_expired(database, now) == 25
     assert await count(database) == await count(database, idempotency_keys) == 1
     assert await records.get("ann", live.id) is not None
+
+
+async def test_keys_that_expired_before_their_records_are_purged_in_batches_too(
+    records, database, monkeypatch
+):
+    monkeypatch.setattr("app.storage.purge.PURGE_BATCH", 10)
+    day_ago = utc_microseconds() - 25 * 3_600 * SECOND
+    for number in range(25):
+        await records.add("ann", make_record(created_at=day_ago), idempotent(key=str(number)))
+    assert await purge_expired(database, utc_microseconds()) == 0
+    assert (await count(database), await count(database, idempotency_keys)) == (25, 0)
+
+
+async def test_a_commit_waits_for_the_disk_unless_it_only_tidies(tmp_path):
+    database = await Database.open(Settings(data=tmp_path))
+
+    async def synchronous(connection):
+        return (await connection.execute(text("PRAGMA synchronous"))).scalar_one()
+
+    for _ in range(2):
+        assert await database.tidy(synchronous) == 1  # NORMAL
+        assert await database.write(synchronous) == 2  # FULL
+    await database.close()
 
 
 async def test_two_replicas_see_each_others_records_at_once(storage_settings, records):
