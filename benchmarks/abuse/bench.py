@@ -51,10 +51,15 @@ class Bench:
 
     @contextlib.asynccontextmanager
     async def service(
-        self, *, slow: bool = False, data: Path | None = None, **settings: object
+        self,
+        *,
+        slow: bool = False,
+        data: Path | None = None,
+        log_descriptor: int | None = None,
+        **settings: object,
     ) -> AsyncIterator[Service]:
         """A service of one's own; with `slow` the time of its steps can be set."""
-        service = await self._started(settings, slow=slow, data=data)
+        service = await self._started(settings, slow=slow, data=data, log_descriptor=log_descriptor)
         try:
             yield service
         finally:
@@ -62,7 +67,12 @@ class Bench:
             self._finished.append(service)
 
     async def _started(
-        self, settings: dict[str, object], *, slow: bool, data: Path | None = None
+        self,
+        settings: dict[str, object],
+        *,
+        slow: bool,
+        data: Path | None = None,
+        log_descriptor: int | None = None,
     ) -> Service:
         service = Service(
             self.new_folder(),
@@ -72,6 +82,7 @@ class Bench:
             slow=slow,
             data=data,
         )
+        service.log_descriptor = log_descriptor
         await service.start()
         return service
 

@@ -8,12 +8,11 @@ from collections.abc import Iterator
 
 from benchmarks.abuse.bench import Bench, until
 from benchmarks.abuse.cases import case, require
-from benchmarks.abuse.overload import BODY, MOST, ROWS, has_begun, loaded
+from benchmarks.abuse.overload import BODY, MOST, ROWS, STEP_SECONDS, has_begun, loaded
 from benchmarks.abuse.service import Service
 from benchmarks.abuse.tested import proved_by
 from benchmarks.abuse.wire import JSON, Wire, connect, head
 
-STEP_SECONDS = 0.1
 ENDLESS = json.dumps(
     {"text": "the cat sleeps on the sofa and the dog runs to the river. " * 2,
      "decoding": {"beam_size": 1}}
@@ -28,7 +27,10 @@ def request(body: bytes, *fields: tuple[bytes, bytes]) -> bytes:
 
 
 async def leave(bench: Bench, *fields: tuple[bytes, bytes]) -> str:
-    """Leave in the middle of decoding, ten times; how long the slot is taken afterwards."""
+    """Leave in the middle of decoding, ten times; how long the slot is taken afterwards.
+
+    The step at hand counts among the steps that are made afterwards; one more is allowed.
+    """
     waits, extra = [], []
     async with loaded(bench) as service:
         service.set_step(str(STEP_SECONDS))
@@ -50,12 +52,12 @@ async def leave(bench: Bench, *fields: tuple[bytes, bytes]) -> str:
         await wire.send(request(ENDLESS, key))
         again = await wire.reply()
         wire.close()
-    waits.sort()
     figure = (
-        f"slot free after {waits[5]:.0f} ms (median; a step takes {1000 * STEP_SECONDS:.0f}), "
-        f"{sorted(extra)[5]:.0f} more steps, {len(texts)} stored, the key is free ({again.status})"
+        f"slot free after {max(waits):.0f} ms at most of ten (a step takes "
+        f"{1000 * STEP_SECONDS:.0f}), {max(extra):.0f} steps ended afterwards, "
+        f"{len(texts)} stored, the key is free ({again.status})"
     )
-    require(waits[5] < 1000 * STEP_SECONDS + 50 and sorted(extra)[5] <= 2, figure)
+    require(max(waits) < 1000 * STEP_SECONDS + 50 and max(extra) <= 2, figure)
     require(not texts and "idempotent-replayed" not in again.headers, figure)
     return figure
 
@@ -71,7 +73,7 @@ async def _is_free(service: Service) -> bool:
 @case(
     "D1",
     "a caller leaves during decoding",
-    "free in < 1 step + 50 ms, ≤ 1 step more, nothing stored",
+    "free in < 1 step + 50 ms, ≤ 1 step after the one at hand, nothing stored",
 )
 async def leave_plain(bench: Bench) -> str:
     return await leave(bench)

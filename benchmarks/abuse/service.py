@@ -46,6 +46,8 @@ class Service:
         self.http = httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=120)
         self._admin = httpx.AsyncClient(base_url=f"http://127.0.0.1:{admin_port}", timeout=60)
         self._known: dict[str, object] = {}
+        self.log_descriptor: int | None = None
+        """Where it logs to instead of the file `log`."""
         self.prefix: tuple[str, ...] = ()
         """A program that starts the service, with its arguments."""
         self._files = self._threads = 0
@@ -80,7 +82,7 @@ class Service:
                 env=self.environment,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.DEVNULL,
-                stderr=log,
+                stderr=log if self.log_descriptor is None else self.log_descriptor,
             )
         async with asyncio.timeout(START_SECONDS):
             while await self.status("/readyz") != 200:

@@ -7,11 +7,10 @@ import sqlite3
 import subprocess
 import time
 
-from benchmarks.abuse.bench import Bench, until
+from benchmarks.abuse.bench import Bench
 from benchmarks.abuse.cases import UnableError, case, require
 from benchmarks.abuse.crashes import rows
 from benchmarks.abuse.process import start_refused
-from benchmarks.abuse.service import Service
 from benchmarks.abuse.tested import proved_by
 from benchmarks.abuse.wire import get
 
@@ -118,42 +117,6 @@ async def broken_files(bench: Bench) -> str:
     await start_refused(bench, "a folder", "softalign.db", {"SOFTALIGN_DATA": str(folder)})
     tests = await proved_by(f"{TESTS}/test_startup.py")
     return f"{len(broken) + 1} refused in one line, {slowest:.1f} s at most, unchanged; {tests}"
-
-
-@case(
-    "F12",
-    "20,000 expired rows are deleted while callers store",
-    "p99 ≤ 1.2·N0 + 20 ms, live rows intact",
-)
-async def purge(bench: Bench) -> str:
-    data = bench.new_folder() / "data"
-    async with bench.service(data=data, purge_seconds=3_600) as service:
-        kept = (await service.translate(store=True)).json()["id"]
-        usual = sorted([await _store_seconds(service) for _ in range(100)])[98]
-    with contextlib.closing(sqlite3.connect(data / "softalign.db")) as connection:
-        columns = [row[1] for row in connection.execute("PRAGMA table_info(records)")]
-        others = ", ".join(name for name in columns if name not in ("id", "expires_at"))
-        count = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000)"
-        copies = (
-            f"SELECT printf('expired%017d', i), 1, {others} FROM n, records WHERE records.id = ?"
-        )
-        insert = f"INSERT INTO records (id, expires_at, {others}) {count} {copies}"
-        connection.execute(insert, [kept])
-        connection.commit()
-    async with bench.service(data=data, purge_seconds=1) as service:
-        beside = sorted([await _store_seconds(service) for _ in range(200)])[197]
-        gone = await until(lambda: rows(data)[0] < 1_000, 60, every=0.5)
-        expired = await service.status("/v1/translations/expired00000000000000001")
-        still = await service.status(f"/v1/translations/{kept}")
-    figure = f"p99 {beside:.0f} ms, usually {usual:.0f} ms; expired {expired}, live {still}"
-    require(gone and (expired, still) == (404, 200) and beside <= 1.2 * usual + 20, figure)
-    return figure
-
-
-async def _store_seconds(service: Service) -> float:
-    reply = await service.translate("Yes.", store=True)
-    require(reply.status_code == 200, f"storing gets {reply.status_code}")
-    return 1000 * reply.elapsed.total_seconds()
 
 
 @case("F13", "limit 0, −1, 10^9; forged, cut, foreign cursors", "422, nothing else")
