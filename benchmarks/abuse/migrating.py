@@ -5,6 +5,7 @@ import os
 import random
 import sqlite3
 import sys
+import time
 from contextlib import closing, suppress
 from pathlib import Path
 
@@ -23,9 +24,6 @@ from tests.app.storage.example_records import assert_same, make_record
 TRIES = 20
 KILLS = 10
 REPLICAS = 3
-MIGRATION_SECONDS = 0.15
-"""In which a new database gets its tables, about."""
-
 OPENER = """
 import asyncio, sys
 from pydantic import SecretStr
@@ -98,13 +96,11 @@ async def migrations(bench: Bench) -> str:
             await _is_usable(url)
         for opener in openers:
             await opener.kill()
+        makers = (None, server.new_database)
+        usual = [await _usual_seconds(await _new_url(bench, make)) for make in makers]
         for number in range(KILLS):
-            url = await _new_url(bench, server.new_database if number % 2 else None)
-            victim = await Opener.begin()
-            victim.open(url)
-            await asyncio.sleep(draw.uniform(0.0, MIGRATION_SECONDS))
-            await victim.kill()
-            unfinished += (await victim.process.stdout.read()) == b""  # type: ignore[union-attr]
+            url = await _new_url(bench, makers[number % 2])
+            unfinished += await _killed(url, draw.uniform(0.0, usual[number % 2]))
             await _is_usable(url)
             killed += 1
     refused = await _old_replica(bench)
@@ -114,6 +110,27 @@ async def migrations(bench: Bench) -> str:
     )
     require(at_once == TRIES and killed == KILLS and unfinished >= KILLS // 2, figure)
     return figure
+
+
+async def _usual_seconds(url: str) -> float:
+    """How long a new replica takes to make the tables."""
+    opener = await Opener.begin()
+    began = time.monotonic()
+    opener.open(url)
+    require(await opener.says("open"), "a replica does not make the tables")
+    seconds = time.monotonic() - began
+    await opener.kill()
+    return seconds
+
+
+async def _killed(url: str, seconds: float) -> bool:
+    """Kill a replica so long after it began; whether it had not made the tables yet."""
+    victim = await Opener.begin()
+    victim.open(url)
+    await asyncio.sleep(seconds)
+    await victim.kill()
+    assert victim.process.stdout is not None
+    return await victim.process.stdout.read() == b""
 
 
 async def _new_url(bench: Bench, make: object) -> str:
