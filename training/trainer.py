@@ -15,12 +15,16 @@ from training.average import moving_average
 from training.batches import BatchPlan, TrainingBatch
 from training.config import TrainingConfig
 from training.loss import label_smoothed_cross_entropy
+from training.memory import return_fragments
 from training.precision import Placement
 from training.prepare import Prepared
 from training.ranks import Ranks
 from training.resume import check_resumable, resumable_settings
 from training.schedule import learning_rate
 from training.starting_weights import start_from
+
+UPDATES_BETWEEN_RETURNS = 50
+"""Updates after which free memory goes back to the system."""
 
 PATIENCE_WITH_NON_FINITE = 3
 """Updates in a row that are skipped for a loss or gradient that is not finite before it is said."""
@@ -164,6 +168,8 @@ class Trainer:
             for number in range(self.position.batch, len(epoch)):
                 update = self.learn(self.plan.batch(epoch[number]).to(self._placement.device))
                 self._move_on(len(epoch))
+                if self.position.step % UPDATES_BETWEEN_RETURNS == 0:
+                    return_fragments()
                 yield update
                 if self.finished:
                     return
