@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from app.collector import set_imports_aside
 from benchmarks.workers import serve
 from benchmarks.workload import BOS, EMBEDDING, EOS, PAD, TARGET_LENGTH, UNITS, VOCABULARY
 from model.batch import pad_sentences
@@ -26,6 +27,7 @@ from training.trainer import Trainer
 threads = int(sys.argv[1])
 torch.set_num_threads(threads)
 keep_freed_memory()
+set_imports_aside()
 
 CONFIG = ModelConfig(
     source_vocabulary_size=VOCABULARY,

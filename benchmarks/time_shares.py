@@ -25,6 +25,7 @@ from model.hypothesis import SearchOptions
 from model.packed import PackedLinear
 from model.search import beam_search
 from model.seq2seq import Seq2Seq
+from training.memory import keep_freed_memory
 
 PARTS = ("products", "output layer", "attention", "ranking the vocabulary", "rest of the network")
 
@@ -111,6 +112,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     torch.set_num_threads(1)
+    keep_freed_memory()
     network, clock = endless_network(), Clock()
     order = sorted(workload.sentences(options.sentences), key=len)
     batches = [order[at : at + options.batch] for at in range(0, len(order), options.batch)]

@@ -8,6 +8,9 @@ from model.encoder import Encoder, reversal
 from model.fast_cell import fast_cell
 from model.packed import Affine
 
+FEW_ROWS = 4
+"""Up to so many rows a product takes the time of reading its weights and of one call."""
+
 
 class FastEncoder:
     """The function of `Encoder`, from ids. Both directions advance in one loop."""
@@ -23,7 +26,10 @@ class FastEncoder:
         scale = self._cell.scale
         self._gates = torch.cat([(cell.project(embeddings) * scale).to(dtype) for cell in cells])
         """W x + b of every token, once and for all: ahead, and behind that back (2V, G)."""
-        self._recurrent = [Affine.of(cell.recurrent).scaled(scale).packed(dtype) for cell in cells]
+        recurrent = [Affine.of(cell.recurrent).scaled(scale) for cell in cells]
+        self._recurrent = [one.packed(dtype) for one in recurrent]
+        self._both = Affine.joined(*recurrent).packed(dtype)
+        """Both directions' recurrences as one product, of which each row needs one half."""
 
     def __call__(
         self, source: Int[Tensor, "B S"], lengths: Int[Tensor, " B"]
@@ -43,15 +49,26 @@ class FastEncoder:
         state = gates.new_zeros(rows, self._cell.state_size)
         hidden = state.new_empty(rows, self._cell.units, dtype=self._dtype)
         products = torch.empty_like(gates[0])
-        directions = list(
-            zip(self._recurrent, hidden.tensor_split(2), products.tensor_split(2), strict=True)
-        )
+        multiply = self._multiply_few if rows <= FEW_ROWS else self._multiply
         outputs = []
         for projected in gates.unbind():
             hidden.copy_(self._cell.output(state))
-            for recurrent, its, product in directions:
-                product.copy_(recurrent(its))  # to float32 and side by side in one pass
+            multiply(hidden, products)
             state = self._cell.combine(projected, products, state)
             outputs.append(self._cell.output(state))
         ahead, back = torch.stack(outputs, dim=1).tensor_split(2)
         return ahead, back
+
+    def _multiply(self, hidden: Float[Tensor, "N H"], products: Float[Tensor, "N G"]) -> None:
+        """Write U h + b of both directions into `products`, in float32."""
+        for recurrent, its, product in zip(
+            self._recurrent, hidden.tensor_split(2), products.tensor_split(2), strict=True
+        ):
+            product.copy_(recurrent(its))
+
+    def _multiply_few(self, hidden: Float[Tensor, "N H"], products: Float[Tensor, "N G"]) -> None:
+        """The same for few rows, bit by bit: two calls cost more than twice the products."""
+        both = self._both(hidden)
+        half, gates = hidden.shape[0] // 2, products.shape[1]
+        products[:half].copy_(both[:half, :gates])
+        products[half:].copy_(both[half:, gates:])

@@ -132,8 +132,10 @@ class FastSeq2Seq:
         The packed product rounds its results as its factors, and bfloat16 has steps of 1/16 at the
         usual size of the best logits: enough to put the second best first.
         """
-        rows = self._exact_weight.index_select(0, tokens.flatten()).view(*tokens.shape, -1)
-        return rows.mul_(hidden[:, None]).sum(dim=-1) + self._exact_bias[tokens]
+        flat = tokens.flatten()
+        rows = self._exact_weight.index_select(0, flat).view(*tokens.shape, -1)
+        biases = self._exact_bias.index_select(0, flat).view(tokens.shape)
+        return rows.mul_(hidden[:, None]).sum(dim=-1).add_(biases)
 
     def _attend(
         self, query: Float[Tensor, "R A"], memory: FastMemory

@@ -84,13 +84,14 @@ class PackedLinear:
         rows = x.shape[0]
         padded = kernel_rows(rows)
         if padded == rows:
-            x = x.to(self._dtype)
-        else:
-            wider = x.new_zeros(padded, x.shape[1], dtype=self._dtype)
-            wider[:rows] = x
-            x = wider
+            return self._product(x.to(self._dtype))
+        wider = x.new_zeros(padded, x.shape[1], dtype=self._dtype)
+        wider[:rows] = x
+        return self._product(wider)[:rows]
+
+    def _product(self, x: Float[Tensor, "M K"]) -> Float[Tensor, "M N"]:
         product: Tensor = _product(x, self._weight, self._bias, "none", [], "")
-        return product[:rows]
+        return product
 
 
 def kernel_rows(rows: int) -> int:

@@ -3,7 +3,7 @@
 import ctypes
 import sys
 
-M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4
+M_MXFAST, M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = 1, -1, -2, -4
 """Parameter numbers of glibc's mallopt(3)."""
 
 
@@ -20,7 +20,12 @@ def keep_freed_memory() -> bool:
     if not hasattr(library, "mallopt") or not hasattr(library, "gnu_get_libc_version"):
         return False
     largest = 2**31 - 1
-    settings = ((M_MMAP_MAX, 0), (M_TRIM_THRESHOLD, largest), (M_TOP_PAD, 64 * 2**20))
+    settings = (
+        (M_MMAP_MAX, 0),
+        (M_TRIM_THRESHOLD, largest),
+        (M_TOP_PAD, 64 * 2**20),
+        (M_MXFAST, 0),  # small blocks kept apart are put together again at every large one
+    )
     return all(library.mallopt(parameter, value) == 1 for parameter, value in settings)
 
 

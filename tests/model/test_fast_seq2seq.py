@@ -94,6 +94,22 @@ def test_company_changes_nothing(dtype, query):
     assert_same([results[slot] for slot in slots], alone, 1e-5)
 
 
+@pytest.mark.parametrize("cell", ["gru", "lstm", "rnn"])
+def test_a_sentence_is_read_alone_as_in_company_to_the_last_bit(cell):
+    fast = FastSeq2Seq(reference(units=64, vocabulary=200, cell=cell), torch.bfloat16)
+    batch = pad_sentences(SOURCES, PAD)
+    together, states = fast.encode(batch.ids, batch.lengths)
+    remembered = together.select(torch.arange(len(SOURCES))).attending[0].memory
+    for index, source in enumerate(SOURCES):
+        batch = pad_sentences([source], PAD)
+        alone, state = fast.encode(batch.ids, batch.lengths)
+        memory = alone.select(torch.arange(1)).attending[0].memory
+        assert torch.equal(state[0], states[index])
+        length = len(source)
+        assert torch.equal(memory.keys[0, :length], remembered.keys[index, :length])
+        assert torch.equal(memory.values[0, :length], remembered.values[index, :length])
+
+
 def test_the_search_and_a_given_target_agree_in_bfloat16():
     fast = FastSeq2Seq(reference(units=64, vocabulary=200), torch.bfloat16)
     for source in SOURCES:
