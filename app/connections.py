@@ -32,6 +32,8 @@ log = logging.getLogger(__name__)
 
 FIELD_SEPARATORS = 4
 """Bytes of a header field besides its name and value: colon, space, CR and LF."""
+MOST_KEPT_BYTES = 8_192
+"""Of a request that is kept until it is answered, for the turnstile to know it again."""
 REQUEST_LINE_EXTRAS = 64
 """Bytes of a request line besides its address: method, version, spaces and line ends."""
 
@@ -111,7 +113,7 @@ class LimitedProtocol(H11Protocol):
         is_first = self._is_between_requests()
         if is_first and self._turn_away(data):
             return
-        self._request = data if is_first else b""
+        self._request = data if is_first and len(data) <= MOST_KEPT_BYTES else b""
         super().data_received(data)
         self._watch_head()
 
