@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from safetensors.torch import load_file, save_file
 
@@ -21,6 +22,7 @@ from tests.app.conftest import write_checkpoint
 CALLERS = 8
 BROKEN, SWITCHES = 5, 10
 """How often a model is activated under load."""
+SAME_WEIGHT = 1e-5
 
 
 @dataclass
@@ -28,8 +30,8 @@ class Load:
     """Callers who translate the known text all the time, and what they got."""
 
     statuses: Counter[int] = field(default_factory=Counter)
-    answers: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """By the digest that the answer names and the answer itself."""
+    answers: list[tuple[str, Any]] = field(default_factory=list)
+    """The digest that an answer names, and all that the model said: text, tokens and weights."""
     disagreeing: int = 0
     """Answers whose header names another model than their body."""
 
@@ -40,13 +42,28 @@ class Load:
             self.statuses[reply.status_code] += 1
             if reply.status_code == 200:
                 model, content = told(reply.json())
-                self.answers[model, content] += 1
+                self.answers.append((model, content))
                 self.disagreeing += not reply.headers["x-model"].endswith(f"@{model}")
 
+    def like(self, answer: tuple[str, Any]) -> int:
+        """How many answers are this one."""
+        return sum(one[0] == answer[0] and alike(one[1], answer[1]) for one in self.answers)
 
-def told(answer: dict) -> tuple[str, str]:
+
+def told(answer: dict[str, Any]) -> tuple[str, Any]:
     """The digest of an answer's model, and all that the model said: text, tokens and weights."""
-    return answer["model"]["digest"], repr(answer["translations"])
+    return answer["model"]["digest"], answer["translations"]
+
+
+def alike(one: Any, other: Any) -> bool:
+    """Whether two answers are the same, but for what company does to weights (B7 has that bar)."""
+    if isinstance(one, float) and isinstance(other, float):
+        return abs(one - other) <= SAME_WEIGHT
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(alike(one[name], other[name]) for name in one)
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(alike, one, other))
+    return bool(one == other)
 
 
 @asynccontextmanager
@@ -117,6 +134,7 @@ async def broken_reload(bench: Bench) -> str:
     checkpoints = bench.copied_checkpoints()
     folder = next(checkpoints.iterdir())
     async with bench.service(checkpoints=checkpoints) as service:
+        right = told((await service.translate()).json())
         async with under_load(service) as load:
             damage(folder)
             for _ in range(BROKEN):
@@ -125,11 +143,12 @@ async def broken_reload(bench: Bench) -> str:
         failed = await service.metric("model_changes_total", result="failed")
         logged = sum("was not activated" in str(one.get("event")) for one in service.events())
         complaints = await service.complaints()
+    others = len(load.answers) - load.like(right)
     figure = (
         f"{BROKEN} refused, {failed:g} counted, {logged} logged; {load.statuses.total()} requests, "
-        f"{load.statuses.total() - load.statuses[200]} failed, {len(load.answers)} kind of answer"
+        f"{load.statuses.total() - load.statuses[200]} failed, {others} of another model"
     )
-    require(set(load.statuses) == {200} and len(load.answers) == 1, figure)
+    require(set(load.statuses) == {200} and others == 0, figure)
     require(failed == logged == BROKEN and not complaints, f"{figure} {complaints}")
     return figure
 
@@ -157,14 +176,14 @@ async def good_reload(bench: Bench) -> str:
                 if number == 0:
                     right.append(told((await service.translate(KNOWN_TEXT)).json()))
         complaints = [one for one in await service.complaints() if "descriptors" in one]
-    mixed = load.answers.total() - sum(load.answers[one] for one in right)
-    shares = " and ".join(str(load.answers[one]) for one in right)
+    shares = [load.like(one) for one in right]
+    mixed = len(load.answers) - sum(shares)
     figure = (
-        f"{SWITCHES} switches, {load.statuses.total()} requests: {shares} answers of either model, "
+        f"{SWITCHES} switches, {load.statuses.total()} requests: {shares} answers of either, "
         f"{mixed} mixed, {load.statuses.total() - load.statuses[200]} failed, "
         f"{load.disagreeing} with another X-Model"
     )
-    require(len(set(right)) == 2 and all(load.answers[one] for one in right), figure)
+    require(len(right) == 2 and not alike(right[0][1], right[1][1]) and all(shares), figure)
     require(mixed == load.disagreeing == 0 and set(load.statuses) == {200}, figure)
     require(not complaints, f"{figure} {complaints}")
     return figure
