@@ -18,6 +18,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from model.fast_memory import FastMemory, ShelfRows
+from model.same_bits import power_of_two_
 
 EXPONENT_SCALE = 2.0 * math.log2(math.e)
 """What queries and keys are multiplied with: e^{2x} = 2^{x · 2 log₂ e}."""
@@ -84,7 +85,7 @@ class FastAttention:
 
 def power(x: Float[Tensor, "*R A"]) -> Float[Tensor, "*R A"]:
     """2^x in float32, within the range where products of two are finite."""
-    return x.float().clamp(-LARGEST_EXPONENT, LARGEST_EXPONENT).exp2_()
+    return power_of_two_(x.float().clamp(-LARGEST_EXPONENT, LARGEST_EXPONENT))
 
 
 SUM = 0

@@ -12,13 +12,14 @@ from jaxtyping import Float
 from torch import Tensor
 
 from model.cell import GRUCell, LSTMCell, RecurrentCell, TanhCell
+from model.same_bits import sigmoid_
 
 _MINUS_ONE = torch.tensor(-1.0)
 
 
 def tanh_of_half(x: Float[Tensor, "*R H"]) -> Float[Tensor, "*R H"]:
     """tanh(x / 2); overwrites x."""
-    return torch.add(_MINUS_ONE, x.sigmoid_(), alpha=2.0, out=x)
+    return torch.add(_MINUS_ONE, sigmoid_(x), alpha=2.0, out=x)
 
 
 class FastCell(ABC):
@@ -78,7 +79,7 @@ class FastGRUCell(FastCell):
         width = (2 * self.units,)
         projected_gates, projected_candidate = projected.tensor_split(width, dim=1)
         gates, candidate = recurrent.tensor_split(width, dim=1)
-        reset, update = gates.add_(projected_gates).sigmoid_().chunk(2, dim=1)
+        reset, update = sigmoid_(gates.add_(projected_gates)).chunk(2, dim=1)
         torch.addcmul(projected_candidate, reset, candidate, out=candidate)
         return torch.lerp(tanh_of_half(candidate), state, update)
 
@@ -100,9 +101,9 @@ class FastLSTMCell(FastCell):
     ) -> Float[Tensor, "R Z"]:
         """[h'; c'] from the gates, g's doubled."""
         write, keep, candidate, emit = torch.add(projected, recurrent).chunk(4, dim=1)
-        cell = keep.sigmoid_() * state[:, self.units :]
-        cell.addcmul_(write.sigmoid_(), tanh_of_half(candidate))
-        return torch.cat([emit.sigmoid_() * tanh_of_half(2.0 * cell), cell], dim=1)
+        cell = sigmoid_(keep) * state[:, self.units :]
+        cell.addcmul_(sigmoid_(write), tanh_of_half(candidate))
+        return torch.cat([sigmoid_(emit) * tanh_of_half(2.0 * cell), cell], dim=1)
 
 
 _FAST: dict[type[RecurrentCell], type[FastCell]] = {

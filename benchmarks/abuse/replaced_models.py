@@ -22,7 +22,6 @@ from tests.app.conftest import write_checkpoint
 CALLERS = 8
 BROKEN, SWITCHES = 5, 10
 """How often a model is activated under load."""
-SAME_WEIGHT = 1e-5
 
 
 @dataclass
@@ -47,23 +46,12 @@ class Load:
 
     def like(self, answer: tuple[str, Any]) -> int:
         """How many answers are this one."""
-        return sum(one[0] == answer[0] and alike(one[1], answer[1]) for one in self.answers)
+        return sum(one == answer for one in self.answers)
 
 
 def told(answer: dict[str, Any]) -> tuple[str, Any]:
     """The digest of an answer's model, and all that the model said: text, tokens and weights."""
     return answer["model"]["digest"], answer["translations"]
-
-
-def alike(one: Any, other: Any) -> bool:
-    """Whether two answers are the same, but for what company does to weights (B7 has that bar)."""
-    if isinstance(one, float) and isinstance(other, float):
-        return abs(one - other) <= SAME_WEIGHT
-    if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and all(alike(one[name], other[name]) for name in one)
-    if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(map(alike, one, other))
-    return bool(one == other)
 
 
 @asynccontextmanager
@@ -183,7 +171,7 @@ async def good_reload(bench: Bench) -> str:
         f"{mixed} mixed, {load.statuses.total() - load.statuses[200]} failed, "
         f"{load.disagreeing} with another X-Model"
     )
-    require(len(right) == 2 and not alike(right[0][1], right[1][1]) and all(shares), figure)
+    require(len(right) == 2 and right[0][1] != right[1][1] and all(shares), figure)
     require(mixed == load.disagreeing == 0 and set(load.statuses) == {200}, figure)
     require(not complaints, f"{figure} {complaints}")
     return figure

@@ -71,10 +71,13 @@ def test_bfloat16_stays_close_to_the_reference(choices):
         assert one.token_log_probs == pytest.approx(other.token_log_probs, abs=0.1)
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("units", [20, 48, 64])
+@pytest.mark.parametrize(
+    ("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.bfloat16, 0.0)], ids=["f32", "bf16"]
+)
 @pytest.mark.parametrize("query", ["conditional", "previous"])
-def test_company_changes_nothing(dtype, query):
-    fast = FastSeq2Seq(reference(units=64, vocabulary=200, attention_query=query), dtype)
+def test_company_changes_nothing(dtype, tolerance, query, units):
+    fast = FastSeq2Seq(reference(units=units, vocabulary=200, attention_query=query), dtype)
     mixed = [
         SearchOptions(beam_size=1, max_length=9),
         SearchOptions(beam_size=8, n_best=8, coverage_penalty=0.2, max_length=15),
@@ -91,12 +94,13 @@ def test_company_changes_nothing(dtype, query):
         results |= {event.slot: event.hypotheses for event in table.step()}
     while len(table):
         results |= {event.slot: event.hypotheses for event in table.step()}
-    assert_same([results[slot] for slot in slots], alone, 1e-5)
+    assert_same([results[slot] for slot in slots], alone, tolerance)
 
 
+@pytest.mark.parametrize("units", [20, 64])
 @pytest.mark.parametrize("cell", ["gru", "lstm", "rnn"])
-def test_a_sentence_is_read_alone_as_in_company_to_the_last_bit(cell):
-    fast = FastSeq2Seq(reference(units=64, vocabulary=200, cell=cell), torch.bfloat16)
+def test_a_sentence_is_read_alone_as_in_company_to_the_last_bit(cell, units):
+    fast = FastSeq2Seq(reference(units=units, vocabulary=200, cell=cell), torch.bfloat16)
     batch = pad_sentences(SOURCES, PAD)
     together, states = fast.encode(batch.ids, batch.lengths)
     remembered = together.select(torch.arange(len(SOURCES))).attending[0].memory
