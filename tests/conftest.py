@@ -37,12 +37,18 @@ def train_joint_tokenizer(pairs: list[tuple[str, str]]) -> Callable[[str], Token
     return lambda normalization: train(pairs, normalization=normalization)
 
 
-def train(pairs: list[tuple[str, str]], *, normalization: str) -> Tokenizer:
+def train(
+    pairs: list[tuple[str, str]],
+    *,
+    normalization: str = "nmt_nfkc",
+    size: int = 500,
+    **options: bool,
+) -> Tokenizer:
     buffer = io.BytesIO()
     SentencePieceTrainer.train(
         sentence_iterator=iter([sentence for pair in pairs for sentence in pair]),
         model_writer=buffer,
-        vocab_size=500,
+        vocab_size=size,
         byte_fallback=True,
         normalization_rule_name=normalization,
         pad_id=0,
@@ -51,6 +57,7 @@ def train(pairs: list[tuple[str, str]], *, normalization: str) -> Tokenizer:
         eos_id=3,
         num_threads=1,
         minloglevel=2,
+        **options,
     )
     return Tokenizer(buffer.getvalue())
 

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from sentencepiece import SentencePieceTrainer
 
 from model.tokenizer import Decoded, Encoded, Tokenizer, TokenizerError
+from tests.conftest import train
 from tests.unicode_texts import NASTY_TEXTS, unicode_texts
 
 
@@ -211,7 +212,7 @@ def test_bytes_of_a_character_are_open_until_it_is_complete(joint_tokenizer, tex
     ids=["plain corpus", "typeset corpus", "mixed corpus"],
 )
 def test_quotes_the_corpus_hardly_has_are_read_as_those_it_has(corpus, written, read):
-    tokenizer = tokenizer_of([corpus] * 200)
+    tokenizer = train([(corpus, corpus)] * 100, size=300, hard_vocab_limit=False)
     encoded = tokenizer.encode_with_spans(written)
     assert tokenizer.decode(encoded.ids) == read
     assert tokenizer.encode(written) == list(encoded.ids)
@@ -222,21 +223,3 @@ def test_quotes_the_corpus_hardly_has_are_read_as_those_it_has(corpus, written, 
     ]
     assert_spans_are_sound(written, encoded.spans)
     assert_every_letter_is_covered(written, encoded.spans)
-
-
-def tokenizer_of(sentences: list[str]) -> Tokenizer:
-    buffer = io.BytesIO()
-    SentencePieceTrainer.train(
-        sentence_iterator=iter(sentences),
-        model_writer=buffer,
-        vocab_size=300,
-        hard_vocab_limit=False,
-        byte_fallback=True,
-        pad_id=0,
-        unk_id=1,
-        bos_id=2,
-        eos_id=3,
-        num_threads=1,
-        minloglevel=2,
-    )
-    return Tokenizer(buffer.getvalue())
