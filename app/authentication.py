@@ -146,10 +146,15 @@ class Authenticator:
         if self._keys_exist or (asked_at is not None and now - asked_at < VERDICT_SECONDS):
             return self._keys_exist
         if asked_at is None:  # no answer is not the answer that nobody needs a key
-            self._keys_exist = await self._keys.exist()
+            await self._ask_for_keys()
         else:
-            self._keys_exist = await self._soon("", self._keys.exist, known=False)
+            await self._soon("", self._ask_for_keys, known=False)
         self._keys_asked_at = now
+        return self._keys_exist
+
+    async def _ask_for_keys(self) -> bool:
+        # Noted here, since whoever asked may have stopped waiting by the time of the answer.
+        self._keys_exist = await self._keys.exist()
         return self._keys_exist
 
     def _in_background(self, work: Coroutine[Any, Any, None]) -> None:

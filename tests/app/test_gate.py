@@ -301,6 +301,22 @@ async def test_a_silent_database_holds_up_nobody_where_there_are_no_keys(monkeyp
     await authenticator.close()
 
 
+async def test_a_first_key_is_noticed_however_slow_the_database_is(monkeypatch):
+    monkeypatch.setattr("app.authentication.VERDICT_SECONDS", 0.0)
+    keys = FakeKeys()
+    authenticator = Authenticator(keys, Settings())
+    assert (await authenticator.caller([], HERE)).owner == "local"
+    key, _ = key_and_headers()
+    keys.keys[key.kid] = key
+    keys.silence = asyncio.Event()
+    assert (await authenticator.caller([], HERE)).owner == "local"
+    keys.silence.set()
+    await authenticator.close()
+    keys.silence = asyncio.Event()
+    with pytest.raises(AccessError):
+        await authenticator.caller([], HERE)
+
+
 async def test_no_answer_is_not_taken_for_there_are_no_keys():
     keys = FakeKeys()
     keys.is_away = True
