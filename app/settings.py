@@ -181,7 +181,7 @@ class Settings(BaseSettings):
     """Longest wait for a connection of the pool."""
 
     database_pool_size: int = Field(default=10, ge=1, le=100)
-    """Connections that are kept open."""
+    """Most connections, which are kept open; on SQLite there is one more, for tidying."""
 
     record_ttl_seconds: int = Field(default=30 * 86_400, ge=0)
     """How long a stored translation can be fetched; 0 stores none. A request may shorten it."""

@@ -67,7 +67,7 @@ class Database:
         """
         address = database_address(settings)
         await prepare_database(address)
-        tidying = None if address.file is None else _sqlite_engine(address, settings, TIDY_PRAGMAS)
+        tidying = None if address.file is None else _tidying_engine(address, settings)
         return cls(_engine(address, settings), settings, tidying)
 
     @property
@@ -201,12 +201,8 @@ class Database:
 
 def _engine(address: DatabaseAddress, settings: Settings) -> AsyncEngine:
     seconds = settings.database_statement_seconds
-    pool = {
-        "pool_size": settings.database_pool_size,
-        "pool_timeout": settings.database_pool_seconds,
-    }
     if address.file is not None:
-        return _sqlite_engine(address, settings, SQLITE_PRAGMAS)
+        return _sqlite_engine(address, settings, SQLITE_PRAGMAS, settings.database_pool_size)
     milliseconds = str(round(seconds * 1000))
     arguments = {
         "timeout": seconds,
@@ -219,18 +215,28 @@ def _engine(address: DatabaseAddress, settings: Settings) -> AsyncEngine:
         },
     }
     return create_async_engine(
-        address.url, connect_args=arguments, pool_pre_ping=True, max_overflow=0, **pool
+        address.url,
+        connect_args=arguments,
+        pool_pre_ping=True,
+        pool_size=settings.database_pool_size,
+        max_overflow=0,
+        pool_timeout=settings.database_pool_seconds,
     )
 
 
+def _tidying_engine(address: DatabaseAddress, settings: Settings) -> AsyncEngine:
+    return _sqlite_engine(address, settings, TIDY_PRAGMAS, connections=1)
+
+
 def _sqlite_engine(
-    address: DatabaseAddress, settings: Settings, pragmas: Iterable[str]
+    address: DatabaseAddress, settings: Settings, pragmas: Iterable[str], connections: int
 ) -> AsyncEngine:
     engine = create_async_engine(
         address.url,
         # How long a statement waits for a lock, in a thread of its own.
         connect_args={"timeout": settings.database_statement_seconds},
-        pool_size=settings.database_pool_size,
+        pool_size=connections,
+        max_overflow=0,  # each is a thread and two files, and making one takes as long as a read
         pool_timeout=settings.database_pool_seconds,
     )
     start_transactions_ourselves(engine.sync_engine)
