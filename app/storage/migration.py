@@ -7,7 +7,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, create_engine, inspect, text
+from sqlalchemy import URL, Connection, create_engine, inspect, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
@@ -55,7 +55,8 @@ def _prepare_file(address: DatabaseAddress, path: Path) -> None:
 
 
 def _upgrade_file(address: DatabaseAddress, path: Path) -> None:
-    engine = create_engine(f"sqlite:///{path}", poolclass=NullPool)
+    url = URL.create("sqlite", database=str(path))  # as text, `?` and `%` would mean something else
+    engine = create_engine(url, poolclass=NullPool)
     start_transactions_ourselves(engine, always_writes=True)
     try:
         with engine.begin() as connection:

@@ -74,7 +74,7 @@ def execute(path: Path, *statements: str) -> None:
 
 
 async def test_a_new_database_is_made_with_its_folder(tmp_path):
-    path = await used_database(tmp_path / "not" / "there")
+    path = await used_database(tmp_path / "not" / "there? 100%20")
     assert path.stat().st_mode & 0o777 == 0o600
     assert sorted(one.name for one in path.parent.iterdir()) == [path.name, path.name + ".lock"]
 
