@@ -4,7 +4,7 @@ import asyncio
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from app.errors import DeadlineError, OverloadedError
+from app.errors import DeadlineError, NotReadyError, OverloadedError
 from app.formats.aligned import AlignedText, FormatOptions
 from app.formats.table import Format, write
 from app.settings import Settings
@@ -22,9 +22,11 @@ class FormWriter:
         self._settings = settings
         self._pictures = ThreadPoolExecutor(PICTURES_AT_ONCE, thread_name_prefix="picture")
         self._waiting = 0
+        self._closed = False
 
     def close(self) -> None:
         """Draw no more; whoever waits for a picture is refused."""
+        self._closed = True
         self._pictures.shutdown(wait=False, cancel_futures=True)
 
     async def write(
@@ -38,8 +40,11 @@ class FormWriter:
         Raises:
             DeadlineError: it was not written in time.
             MatrixTooLargeError: see `app/formats/table.py`.
+            NotReadyError: it is a picture, and the service is stopping.
             OverloadedError: too many pictures wait.
         """
+        if form.is_drawn and self._closed:
+            raise NotReadyError("The service is stopping.", self._settings.retry_after_seconds)
         if form.is_drawn and self._waiting >= MOST_WAITING_PICTURES:
             raise OverloadedError(self._settings.retry_after_seconds)
         pool = self._pictures if form.is_drawn else None

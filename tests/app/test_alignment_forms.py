@@ -188,6 +188,14 @@ async def test_a_model_without_attention_scores_but_has_no_alignment(plain_model
         assert check_problem(stored)["code"] == "alignment_unavailable"
 
 
+async def test_a_picture_that_is_asked_for_at_the_very_end_is_refused_as_all_else(client, address):
+    client.app.state.service.forms.close()
+    for form, status in (("png", 503), ("csv", 200)):
+        response = await client.get(address, params={"format": form})
+        assert response.status_code == status
+    assert check_problem(await client.get(address, params={"format": "png"}))["code"] == "not_ready"
+
+
 async def test_two_pictures_are_drawn_at_once_and_a_few_wait(client, address, monkeypatch):
     drawing, most, go_on = 0, 0, threading.Event()
     lock = threading.Lock()
