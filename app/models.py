@@ -152,7 +152,7 @@ def load_models(folder: Path) -> LoadedModels:
     for found in find_checkpoints(folder):
         model = load_model(found)
         if model.name in loaded:
-            raise StartupError(f"two checkpoints under {folder} have the name {model.name}")
+            raise StartupError(_same_name(folder, model.name))
         loaded[model.name] = model
     return LoadedModels(loaded.values())
 
@@ -197,16 +197,24 @@ def named_checkpoints(folder: Path) -> dict[str, Path]:
     """Where the checkpoints under `folder` are, by the names that their models would have.
 
     One whose manifest cannot be read goes by the name of its folder; loading it says what is wrong.
+    Raises StartupError where there is none, or two have the same name.
     """
-    named = {}
+    named: dict[str, Path] = {}
     for found in find_checkpoints(folder):
         try:
             manifest = Manifest.from_json((found / MANIFEST).read_text("utf-8"))
         except (OSError, ValueError, ManifestError):
-            named[_name(found, found.name)] = found
+            name = _name(found, found.name)
         else:
-            named[_name(found, manifest.name)] = found
+            name = _name(found, manifest.name)
+        if name in named:
+            raise StartupError(_same_name(folder, name))
+        named[name] = found
     return named
+
+
+def _same_name(folder: Path, name: str) -> str:
+    return f"two checkpoints under {folder} have the name {name}"
 
 
 def digest_in(folder: Path) -> str | None:

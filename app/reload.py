@@ -148,12 +148,15 @@ class Reloader:
 
 async def try_in_child(folder: Path) -> None:
     """Load and run the checkpoint with `python -m app check`; raises StartupError."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "app", "check", str(folder),
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.PIPE,
-    )  # fmt: skip
+    try:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "app", "check", str(folder),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+    except OSError as error:  # no memory or no process to be had
+        raise StartupError(f"{folder} cannot be tried: {error.strerror}") from error
     try:
         async with asyncio.timeout(TRIAL_SECONDS):
             _, complaint = await process.communicate()

@@ -4,7 +4,7 @@ import shutil
 import pytest
 
 from app.errors import InvalidInputError
-from app.models import LoadedModel, LoadedModels, StartupError, load_models
+from app.models import LoadedModel, LoadedModels, StartupError, load_models, named_checkpoints
 
 
 @pytest.fixture
@@ -56,8 +56,9 @@ def test_a_broken_checkpoint_names_its_file_in_one_line(tiny_checkpoint, tmp_pat
 def test_two_checkpoints_of_one_name_are_refused(tiny_checkpoint, tmp_path):
     shutil.copytree(tiny_checkpoint, tmp_path / "a")
     shutil.copytree(tiny_checkpoint, tmp_path / "b")
-    with pytest.raises(StartupError, match="have the name tiny"):
-        load_models(tmp_path)
+    for find in (load_models, named_checkpoints):  # at the start, and at a reload
+        with pytest.raises(StartupError, match="have the name tiny"):
+            find(tmp_path)
 
 
 def test_a_model_is_chosen_by_name_or_by_languages(two_models):
