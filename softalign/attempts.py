@@ -19,6 +19,7 @@ from softalign.errors import (
 )
 from softalign.retries import (
     BROKEN_CONNECTIONS,
+    NEVER_SENT,
     REPEATED_STATUSES,
     Retries,
     retry_after_seconds,
@@ -36,6 +37,7 @@ class Attempts:
         self._query = {**call.query, **(query or {})}
         self._failures = 0
         self._was_cut_off = False
+        """Whether the service may have done what was asked, and its answer got lost."""
         self._pause = 0.0
 
     def request(self) -> dict[str, Any]:
@@ -63,7 +65,7 @@ class Attempts:
         try:
             yield
         except BROKEN_CONNECTIONS as error:
-            self._was_cut_off = True
+            self._was_cut_off |= not isinstance(error, NEVER_SENT)
             if not self._may_go_on(None):
                 raise _unreachable(error, self._failures) from error
         except httpx.TransportError as error:

@@ -20,6 +20,9 @@ BROKEN_CONNECTIONS = (
 """No answer came, and none is being waited for any more. A read that takes too long is not among
 them: whoever has waited so long is told."""
 
+NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError)
+"""Of these, the ones that befall a request before any of it has left."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retries:

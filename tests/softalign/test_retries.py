@@ -120,6 +120,16 @@ def test_a_deletion_whose_answer_was_lost_has_been_done(address, client):
             retrying.delete(translation.id)
 
 
+def test_a_deletion_that_never_left_has_not_been_done(address):
+    network = Flaky(httpx.ConnectError("refused"))
+    with (
+        Client(address, transport=network, retries=NEVER_WAITS) as retrying,
+        pytest.raises(NotFoundError),
+    ):
+        retrying.delete("A" * 24)
+    assert len(network.requests) == 2
+
+
 def test_it_ends_some_time(address):
     network = Flaky(*(problem(503, "overloaded") for _ in range(3)))
     with (
