@@ -97,8 +97,8 @@ class AlignedText:
         if self.read_form is not None and self.recipe is not None and self.aligned is not None:
             try:
                 page = self.read_form(self, "html").decode()
-            except SoftalignError:
-                pass  # the service is gone, or the text too long for a picture
+            except (SoftalignError, RuntimeError):
+                pass  # the service is gone, the client closed, or the text too long for a picture
             else:
                 return framed(page, rows=len(self.aligned.target_tokens))
         return table(self.source, self.text, self.aligned, (self.source_lang, self.target_lang))

@@ -8,7 +8,7 @@ from html import unescape
 import numpy as np
 import pytest
 
-from softalign import NotStoredError
+from softalign import Client, NotStoredError
 from softalign.alignment import as_matrix
 from softalign.calls import FORM_OF_ENDING
 
@@ -100,6 +100,12 @@ def test_without_the_service_a_notebook_shows_a_table(client):
     assert "<b>" not in shown
     assert "&lt;script&gt;alert(&quot;x&quot;)&lt;/script&gt; &amp; &lt;b&gt;" in shown
     assert shown.count("<td style") == client.translate(hostile, store=False).matrix.size
+
+
+def test_behind_a_closed_client_a_notebook_shows_a_table(address):
+    with Client(address) as client:
+        translation = client.translate("The cat sleeps.")
+    assert "<iframe" not in translation._repr_html_()
 
 
 def test_weights_are_tuples_where_numpy_is_missing(monkeypatch):
