@@ -207,6 +207,7 @@ class Process:
         await asyncio.wait({told, failed}, return_when=asyncio.FIRST_COMPLETED)
         if failed.done():
             log.error("the service cannot recover: %s", failed.result())
+            _exit_at_the_latest(self._settings.shutdown_seconds, BROKEN)
             return BROKEN
         log.info("stopping after %s", told.result().name)
         await self._drain(told.result(), public, service)
@@ -215,7 +216,7 @@ class Process:
     async def _drain(self, number: signal.Signals, public: Listener, service: Service) -> None:
         """Finish what runs, and refuse what is left when the time is up."""
         ends = time.monotonic() + self._settings.shutdown_seconds
-        _exit_at_the_latest(self._settings.shutdown_seconds + 2 * CLOSING_SECONDS)
+        _exit_at_the_latest(self._settings.shutdown_seconds + 2 * CLOSING_SECONDS, OVERDUE)
         if number == signal.SIGTERM:
             # Balancers need a while to see that `/readyz` says no. A person with Ctrl-C has none.
             await asyncio.sleep(min(self._settings.drain_seconds, self._settings.shutdown_seconds))
@@ -244,8 +245,8 @@ class Process:
         return task
 
 
-def _exit_at_the_latest(seconds: float) -> None:
-    """End the process after so many seconds, whatever hinders it."""
-    last_resort = threading.Timer(seconds, os._exit, [OVERDUE])
+def _exit_at_the_latest(seconds: float, code: int) -> None:
+    """End the process with `code` after so many seconds, whatever hinders it."""
+    last_resort = threading.Timer(seconds, os._exit, [code])
     last_resort.daemon = True
     last_resort.start()

@@ -7,7 +7,6 @@ be mended from inside: then the process has to end, and whoever started it start
 """
 
 import asyncio
-import contextlib
 import logging
 import time
 from collections.abc import Mapping
@@ -62,13 +61,13 @@ class Supervisor:
         """Start the worker and the watch over it; once in the life of a supervisor."""
         self.scheduler.start()
         self._watch = asyncio.create_task(self._watch_worker(), name="watchdog")
+        self._watch.add_done_callback(self._watch_ended)
 
     async def stop(self) -> None:
         """Stop; whoever still waits gets `NotReadyError`. Does not wait for a stuck worker."""
         if self._watch is not None:
             self._watch.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._watch
+            await asyncio.wait({self._watch})
         await self.scheduler.stop()
 
     @property
@@ -110,6 +109,12 @@ class Supervisor:
                 self._replace("dead")
             elif self._is_stuck():
                 self._replace("stuck")
+
+    def _watch_ended(self, watch: "asyncio.Task[None]") -> None:
+        """A watch that fails, where no new thread can be had for instance, watches no more."""
+        if not watch.cancelled() and (error := watch.exception()) is not None:
+            log.error("the watch over the decoding worker failed", exc_info=error)
+            self._lifecycle.fail(f"the decoding worker is not watched ({type(error).__name__})")
 
     def _replace(self, reason: str) -> None:
         log.error("the decoding worker is %s; another one takes its place", reason)

@@ -134,6 +134,17 @@ async def test_after_too_many_failures_the_process_is_asked_to_end(supervisor, n
     assert not supervisor.is_working
 
 
+async def test_where_a_worker_cannot_be_replaced_the_process_is_asked_to_end(
+    supervisor, network, monkeypatch
+):
+    monkeypatch.setattr(supervisor, "_new_scheduler", lambda: 1 / 0)
+    network.stuck = True
+    with pytest.raises(ModelUnavailableError):
+        await submit(supervisor)
+    async with asyncio.timeout(LONG):
+        assert "ZeroDivisionError" in await supervisor._lifecycle.failed()
+
+
 async def test_a_slow_but_moving_worker_is_left_alone(supervisor, network, monkeypatch):
     quick = network._model.step
 
