@@ -101,7 +101,8 @@ class LimitedProtocol(H11Protocol):
         if isinstance(exc, TimeoutError):  # the kernel was first to give up, as it was told to
             self._metrics.connections_closed.labels("unread_response").inc()
         self.transport.forget()
-        self._stop_timers()
+        self._stop_head_timer()
+        self._stop_send_timer()
         self._metrics.connections.set(len(self.connections))
 
     def data_received(self, data: bytes) -> None:
@@ -111,8 +112,10 @@ class LimitedProtocol(H11Protocol):
             return
         self._head_began = True
         is_first = self._is_between_requests()
-        if is_first and self._turn_away(data):
-            return
+        if is_first:
+            self._stop_send_timer()  # the response before was taken; the next one has its own time
+            if self._turn_away(data):
+                return
         self._request = data if is_first and len(data) <= MOST_KEPT_BYTES else b""
         super().data_received(data)
         self._watch_head()
@@ -156,9 +159,7 @@ class LimitedProtocol(H11Protocol):
     def resume_writing(self) -> None:
         """The caller takes it again."""
         super().resume_writing()
-        if self._send_timer is not None:
-            self._send_timer.cancel()
-            self._send_timer = None
+        self._stop_send_timer()
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's own text
         """Refuse what is not HTTP; called where h11 has raised."""
@@ -261,8 +262,7 @@ class LimitedProtocol(H11Protocol):
             self._metrics.connections_closed.labels("unread_response").inc()
             self.transport.abort()
 
-    def _stop_timers(self) -> None:
-        self._stop_head_timer()
+    def _stop_send_timer(self) -> None:
         if self._send_timer is not None:
             self._send_timer.cancel()
             self._send_timer = None

@@ -306,6 +306,17 @@ async def test_a_caller_who_does_not_read_is_cut(listen):
     slow.close()
 
 
+async def test_the_time_to_take_a_response_does_not_run_on_into_the_next(listen):
+    listener = await listen()
+    reader, writer = await connect(listener, REQUEST)
+    assert (await answer(reader))[0] == 200
+    [connection] = listener.server_state.connections
+    connection._start_send_timer()  # as a response leaves it that was taken a little later
+    writer.write(REQUEST)
+    assert (await answer(reader))[0] == 200
+    assert connection._send_timer is None
+
+
 async def test_a_large_response_reaches_a_caller_who_reads(listen):
     listener = await listen()
     reader, _ = await connect(listener, b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n")
