@@ -105,7 +105,7 @@ def align(
     except ServiceError as error:
         fail(error.detail, WRONG_INPUT)
     except OSError as error:
-        fail(f"{output} cannot be written: {error.strerror}", WRONG_INPUT)
+        fail(f"{output or 'standard output'} cannot be written: {error.strerror}", WRONG_INPUT)
 
 
 class _Written:

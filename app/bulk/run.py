@@ -90,7 +90,8 @@ def run(task: BulkTask, on_start: Callable[[int, int], None] = lambda *_: None) 
     except ValueError as error:
         raise BulkError(f"{error}; {_anew(task)}") from error
     except OSError as error:
-        raise BulkError(f"{error.filename}: {error.strerror}") from error
+        # A write that fails, on a full disk for instance, names no file.
+        raise BulkError(f"{error.filename or task.output}: {error.strerror}") from error
 
 
 def _completed(task: BulkTask, journal: Journal | None) -> Account | None:

@@ -1,5 +1,6 @@
 """A run over a file: the same bytes however often it is killed."""
 
+import errno
 import json
 import os
 import random
@@ -37,6 +38,16 @@ def test_the_output_has_a_line_for_each_line_and_nothing_else_is_left(make_task)
     }
     assert not task.part.exists()
     assert not task.journal.exists()
+
+
+def test_a_disk_that_refuses_is_told_with_the_name_of_the_output(make_task, monkeypatch):
+    def refuse(_descriptor):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    task = make_task()
+    monkeypatch.setattr(os, "fsync", refuse)
+    with pytest.raises(BulkError, match=rf"{task.output.name}: No space left"):
+        run(task)
 
 
 def test_a_run_that_dies_at_any_step_goes_on_to_the_same_bytes(make_task, translator, monkeypatch):
