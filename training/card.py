@@ -53,7 +53,7 @@ def model_card(
         "",
         "| on the validation pairs | |",
         "|---|---|",
-        *(f"| {name} | {_shown(value)} |" for name, value in metrics.items()),
+        *(f"| {name} | {_in_cell(value)} |" for name, value in metrics.items()),
         "",
         "## Limits",
         "",
@@ -98,5 +98,5 @@ def with_alignments(card: str, metrics: Mapping[str, Any]) -> str:
     return "\n".join([card, "", ALIGNMENTS, "", *lines]) + "\n"
 
 
-def _shown(value: object) -> str:
-    return f"{value:.3f}" if isinstance(value, float) else str(value)
+def _in_cell(value: object) -> str:
+    return f"{value:.3f}" if isinstance(value, float) else str(value).replace("|", "\\|")

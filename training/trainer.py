@@ -243,7 +243,7 @@ class Trainer:
     def roll_back(self, state: dict[str, Any]) -> None:
         """Go back to an earlier `state` of this run, and on from there with half the learning rate.
 
-        What was counted and what was best stay as they are.
+        What was skipped and what was best stay as they are.
         """
         now = self.position
         self.restore(state)

@@ -235,6 +235,8 @@ def test_training_run_writes_a_checkpoint_and_is_not_trained_twice(config, capsy
     assert "best so far" in capsys.readouterr().out
     checkpoint = load_checkpoint(folder)
     assert checkpoint.manifest.metrics["pairs"] == 4
-    assert "en → fr" in (folder / "MODEL_CARD.md").read_text(encoding="utf-8")
+    card = (folder / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert "en → fr" in card
+    assert "| signature | nrefs:1\\|case:mixed" in card  # a bare | would end the cell
     assert train(config, Console()) == folder
     assert "step 12 " not in capsys.readouterr().out
