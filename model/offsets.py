@@ -1,19 +1,11 @@
 """Spans in the units in which a caller counts text."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from itertools import accumulate
 from typing import Literal
 
-from model.tokenizer import Span
-
 OffsetEncoding = Literal["utf-32", "utf-16", "utf-8"]
 """`utf-32`: code points (Python); `utf-16`: code units (JavaScript, Java, C#); `utf-8`: bytes."""
-
-
-def convert_spans(text: str, spans: Sequence[Span], encoding: OffsetEncoding) -> list[Span]:
-    """Spans in code points of `text` as spans in units of `encoding`; O(len(text)) once."""
-    convert = offset_converter(text, encoding)
-    return [(convert(start), convert(end)) for start, end in spans]
 
 
 def offset_converter(text: str, encoding: OffsetEncoding) -> Callable[[int], int]:

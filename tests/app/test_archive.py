@@ -27,11 +27,6 @@ async def translate(client, text=TEXT, headers=None, **fields):
     return response
 
 
-def life_of(record):
-    created, expires = record["created_at"], record["expires_at"]
-    return datetime.fromisoformat(expires) - datetime.fromisoformat(created)
-
-
 async def listed(client, **query):
     response = await client.get("/v1/translations", params=query)
     assert response.status_code == 200, response.text
