@@ -1,6 +1,14 @@
 // Translate by `fetch`, once at a stroke and once as it is made.
 
-import type { DenseMatrix, ProblemReply, SegmentEvent, TokenEvent, TranslateReply, TranslateRequest } from "./softalign.d.ts";
+import type {
+  DenseMatrix,
+  ProblemReply,
+  SegmentEndEvent,
+  SegmentEvent,
+  TokenEvent,
+  TranslateReply,
+  TranslateRequest,
+} from "./softalign.d.ts";
 
 const ADDRESS = "http://127.0.0.1:8000";
 
@@ -34,10 +42,11 @@ function linksOf({ source_tokens, target_tokens, weights }: DenseMatrix): [strin
 export type StreamEvent =
   | { name: "segment"; data: SegmentEvent }
   | { name: "token"; data: TokenEvent }
+  | { name: "segment_end"; data: SegmentEndEvent }
   | { name: "done"; data: TranslateReply }
   | { name: "error"; data: ProblemReply };
 
-/** The events of a translation while it is made. */
+/** The events of a translation while it is made. Leaving the loop early frees the service of the work. */
 export async function* stream(request: TranslateRequest): AsyncGenerator<StreamEvent> {
   const response = await fetch(`${ADDRESS}/v1/translate`, {
     method: "POST",
@@ -46,12 +55,16 @@ export async function* stream(request: TranslateRequest): AsyncGenerator<StreamE
   });
   if (!response.ok || !response.body) throw new Error(((await response.json()) as ProblemReply).detail);
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
-  for (let text = "", read = await reader.read(); !read.done; read = await reader.read()) {
-    const blocks = (text + read.value).split("\n\n");
-    text = blocks.pop() ?? "";
-    for (const block of blocks) {
-      const [, name, data] = /^event: (.*)\ndata: (.*)$/.exec(block) ?? [];
-      if (name && data) yield { name, data: JSON.parse(data) } as StreamEvent;
+  try {
+    for (let text = "", read = await reader.read(); !read.done; read = await reader.read()) {
+      const blocks = (text + read.value).split("\n\n");
+      text = blocks.pop() ?? "";
+      for (const block of blocks) {
+        const [, name, data] = /^event: (.*)\ndata: (.*)$/.exec(block) ?? [];
+        if (name && data) yield { name, data: JSON.parse(data) } as StreamEvent;
+      }
     }
+  } finally {
+    await reader.cancel();
   }
 }
