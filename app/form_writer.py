@@ -12,7 +12,8 @@ from app.settings import Settings
 PICTURES_AT_ONCE = 2
 """A picture takes a core for up to a second; decoding needs the others."""
 
-MOST_WAITING_PICTURES = 16
+MOST_PICTURES = 16
+"""That are being drawn or wait for it."""
 
 
 class FormWriter:
@@ -21,7 +22,8 @@ class FormWriter:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._pictures = ThreadPoolExecutor(PICTURES_AT_ONCE, thread_name_prefix="picture")
-        self._waiting = 0
+        self._in_hand = 0
+        """Pictures that are being drawn or wait for it."""
         self._closed = False
 
     def close(self) -> None:
@@ -45,10 +47,10 @@ class FormWriter:
         """
         if form.is_drawn and self._closed:
             raise NotReadyError("The service is stopping.", self._settings.retry_after_seconds)
-        if form.is_drawn and self._waiting >= MOST_WAITING_PICTURES:
+        if form.is_drawn and self._in_hand >= MOST_PICTURES:
             raise OverloadedError(self._settings.retry_after_seconds)
         pool = self._pictures if form.is_drawn else None
-        self._waiting += form.is_drawn
+        self._in_hand += form.is_drawn
         try:
             async with asyncio.timeout(deadline - time.monotonic()):
                 return await asyncio.get_running_loop().run_in_executor(
@@ -57,4 +59,4 @@ class FormWriter:
         except TimeoutError:
             raise DeadlineError from None
         finally:
-            self._waiting -= form.is_drawn
+            self._in_hand -= form.is_drawn

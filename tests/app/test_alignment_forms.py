@@ -8,7 +8,7 @@ import httpx
 import numpy as np
 import pytest
 
-from app.form_writer import MOST_WAITING_PICTURES, PICTURES_AT_ONCE
+from app.form_writer import MOST_PICTURES, PICTURES_AT_ONCE
 from app.formats import table
 from app.formats.interactive import content_security_policy
 from app.formats.table import FORMATS
@@ -218,12 +218,12 @@ async def test_two_pictures_are_drawn_at_once_and_a_few_wait(client, address, mo
     )
     requests = [
         asyncio.create_task(client.get(address, params={"format": png.name}))
-        for _ in range(MOST_WAITING_PICTURES + 3)
+        for _ in range(MOST_PICTURES + 3)
     ]
     refused, _ = await asyncio.wait(requests, return_when=asyncio.FIRST_COMPLETED)
     assert (await client.get(address, params={"format": "pharaoh"})).status_code == 200
     go_on.set()
     codes = sorted([response.status_code for response in await asyncio.gather(*requests)])
-    assert codes == [200] * MOST_WAITING_PICTURES + [503] * 3
+    assert codes == [200] * MOST_PICTURES + [503] * 3
     assert all(check_problem(task.result())["code"] == "overloaded" for task in refused)
     assert most <= PICTURES_AT_ONCE
