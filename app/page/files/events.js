@@ -1,12 +1,15 @@
 // Server-sent events of a response to a POST, which the browser's own EventSource cannot read.
 
-/** Yields `{ name, data }` with the parsed JSON of each event; comments (heartbeats) are skipped. */
+/**
+ * Yields `{ name, data }` with the parsed JSON of each event; comments (heartbeats) are skipped. A connection that breaks
+ * is an end like any other: whoever needs more than came notices.
+ */
 export async function* readEvents(stream) {
   const reader = stream.pipeThrough(new TextDecoderStream()).getReader();
   let waiting = "";
   try {
     for (;;) {
-      const { value, done } = await reader.read();
+      const { value, done } = await reader.read().catch(endUnlessAborted);
       if (done) return;
       const blocks = (waiting + value.replaceAll("\r", "")).split("\n\n");
       waiting = blocks.pop();
@@ -16,8 +19,13 @@ export async function* readEvents(stream) {
       }
     }
   } finally {
-    await reader.cancel();
+    await reader.cancel().catch(() => {}); // of a broken stream it fails as reading did
   }
+}
+
+function endUnlessAborted(error) {
+  if (error.name === "AbortError") throw error;
+  return { done: true };
 }
 
 function parse(block) {

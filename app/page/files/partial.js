@@ -1,4 +1,4 @@
-// A translation that is still arriving: its events (docs/api.md, “Streaming”) put together in the shape
+// A translation that is still arriving: its events (docs/api.md, “A translation as it is made”) put together in the shape
 // of an alignment of pieces.
 
 export class PartialTranslation {

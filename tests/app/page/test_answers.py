@@ -371,6 +371,18 @@ def test_stream_that_ends_early_is_told(translated):
     assert told(translated).startswith("The connection ended")
 
 
+def test_connection_that_breaks_within_a_stream_is_told_in_words_for_a_person(translated):
+    translated.evaluate(
+        """() => {
+          const broken = { pull: (controller) => controller.error(new TypeError("network error")) };
+          const headers = { "Content-Type": "text/event-stream" };
+          window.fetch = async () => new Response(new ReadableStream(broken), { headers });
+        }"""
+    )
+    translate(translated)
+    assert told(translated).startswith("The connection ended")
+
+
 def test_stream_ends_with_the_whole_answer(translated):
     reply(translated, TRANSLATE, 200, stream(("token", token(0, "La")), ("done", HOUSES)))
     translate(translated)
