@@ -10,6 +10,8 @@ ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted(
     [
         ROOT / "README.md",
+        ROOT / "CHANGELOG.md",
+        ROOT / "app/page/files/attention-alignment/README.md",
         ROOT / "clients/typescript/README.md",
         ROOT / "examples/README.md",
         *(ROOT / "docs").glob("*.md"),
@@ -37,8 +39,21 @@ def test_every_path_named_in_a_document_exists(document):
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_every_link_between_documents_leads_somewhere(document):
     links = LINK.findall(document.read_text("utf-8"))
-    local = [link.partition("#")[0] for link in links if not re.match(r"https?:|#", link)]
-    assert [link for link in local if not (document.parent / link).exists()] == []
+    local = [link.partition("#") for link in links if not re.match(r"https?:", link)]
+    assert [path for path, _, _ in local if not (document.parent / path).exists()] == []
+    sections = [
+        (path, section)
+        for path, _, section in local
+        if section and (not path or path.endswith(".md"))
+    ]
+    assert [one for one in sections if one[1] not in anchors(document, one[0])] == []
+
+
+def anchors(document: Path, link: str) -> set[str]:
+    """Names that the headings of a linked document have where Markdown is shown on the web."""
+    text = (document.parent / link if link else document).read_text("utf-8")
+    headings = re.findall(r"^#+ (.+)$", re.sub(r"```.*?```", "", text, flags=re.DOTALL), re.M)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 def test_named_paths_are_found_in_code_only():
