@@ -86,11 +86,11 @@ def translate(
     Exit codes: 0 done, 1 cannot start, 2 the input cannot be used, 3 some lines of --input cannot.
     """
     logging.basicConfig(level=logging.ERROR)
-    if ray is not None and input is None:
-        fail("--ray needs --input: a folder with a file a part", WRONG_INPUT)
     if input is not None:
         if text is not None:
             fail("give a text or --input, not both", WRONG_INPUT)
+        if level != "word" or theme != "light":
+            fail("--level and --theme are for a text; --input gives links of words", WRONG_INPUT)
         translate_all = (
             partial(translate_file, *start(checkpoints))
             if ray is None
@@ -108,6 +108,8 @@ def translate(
             window_lines=window,
         )
         raise typer.Exit(code)
+    if ray is not None:
+        fail("--ray needs --input: a folder with a file a part", WRONG_INPUT)
     asked = format or (output.suffix.removeprefix(".") if output else "") or HEAT_MAP
     settings, models = start(checkpoints)
     try:
@@ -121,7 +123,7 @@ def translate(
             "decoding": DecodingRequest(beam_size=beam),
         }
         # A model without attention refuses an alignment that is asked for, and only that.
-        if form is not None or level != "word" or kind != "attention":
+        if form is not None or alignment != AlignmentRequest():
             fields["alignment"] = alignment
         request = TranslateRequest.model_validate(fields)
         service = Service(settings, models)

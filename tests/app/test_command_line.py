@@ -56,6 +56,12 @@ def test_json_is_the_answer_of_the_api(run):
     assert TranslateReply.model_validate(json.loads(result.stdout)).model.name == "tiny"
 
 
+def test_json_says_from_which_weight_on_links_were_asked_for(run):
+    result = run("Yes.", "--format", "json", "--threshold", "0.25")
+    [translation] = json.loads(result.stdout)["translations"]
+    assert translation["alignment"]["link_threshold"] == 0.25
+
+
 @pytest.mark.parametrize("form", FORMATS[1:], ids=lambda form: form.name)
 def test_every_form_of_the_alignment_is_written(run, form, tmp_path):
     file = tmp_path / f"alignment.{form.ending}"
@@ -138,6 +144,7 @@ def test_a_file_is_translated_line_by_line(run, tmp_path):
         (["--input", "missing.txt", "--output", "b.tsv"], "missing.txt"),
         (["--input", "a.txt", "--output", "b.tsv", "--beam", "99"], "--beam"),
         (["--input", "a.txt", "--output", "b.tsv", "--threshold", "2"], "--threshold"),
+        (["--input", "a.txt", "--output", "b.tsv", "--level", "piece"], "--level"),
         (["--input", "a.txt", "--output", "b.tsv", "--to", "xx"], "No model"),
     ],
 )
