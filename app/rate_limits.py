@@ -33,6 +33,9 @@ REDIS_SECONDS = 0.1
 REDIS_AWAY_SECONDS = 5.0
 MAX_CONNECTIONS = 64
 
+SWEEP_SECONDS = 1.0
+"""Between two looks through the counters of this process for those that are over."""
+
 
 @dataclass(frozen=True, slots=True)
 class Quota:
@@ -58,11 +61,42 @@ class Level:
     seconds: int
 
 
+class SweptStorage(MemoryStorage):
+    """Counters of this process, looked through now and then for those that are over.
+
+    The library does so at every hit, and so each request would pay for all addresses that were
+    counted in the last two minutes: milliseconds of the event loop from a few thousand on.
+    """
+
+    _rest: asyncio.Task[None] | None = None
+
+    async def incr(self, key: str, expiry: float, amount: int = 1) -> int:
+        """Count; as in the library, but for the sweep."""
+        self._put_off_sweep()
+        return await super().incr(key, expiry, amount)
+
+    async def decr(self, key: str, amount: int = 1) -> int:
+        """Count back; likewise."""
+        self._put_off_sweep()
+        return await super().decr(key, amount)
+
+    def close(self) -> None:
+        """Sweep no more."""
+        if self.timer is not None:
+            self.timer.cancel()
+
+    def _put_off_sweep(self) -> None:
+        """The library sweeps where `timer`, the sweep before, is done: a rest comes in between."""
+        if self.timer is not None and self.timer.done() and self.timer is not self._rest:
+            self.timer = self._rest = asyncio.create_task(asyncio.sleep(SWEEP_SECONDS))
+
+
 class Counters:
     """Counts in Redis where there is one, and in this process while it does not answer."""
 
     def __init__(self, redis_url: str | None, replicas: int) -> None:
-        self._local = SlidingWindowCounterRateLimiter(MemoryStorage())
+        self._own_storage = SweptStorage()
+        self._local = SlidingWindowCounterRateLimiter(self._own_storage)
         self._replicas = replicas
         self._breaker = Breaker(REDIS_AWAY_SECONDS)
         self._pool: BlockingConnectionPool | None = None
@@ -109,7 +143,8 @@ class Counters:
         return _level(stats.remaining, stats.reset_time)
 
     async def close(self) -> None:
-        """Close the connections to Redis."""
+        """Close the connections to Redis, and end the sweeps."""
+        self._own_storage.close()
         if self._pool is not None:
             await self._pool.aclose()
 

@@ -1,5 +1,6 @@
 """Quotas: counted in this process, in Redis, and in this process again while Redis is away."""
 
+import asyncio
 import os
 import signal
 import socket
@@ -12,7 +13,7 @@ import pytest
 from app.authentication import Caller
 from app.client_address import Client
 from app.errors import RateLimitedError
-from app.rate_limits import Counters, Quota, RateLimits
+from app.rate_limits import Counters, Quota, RateLimits, SweptStorage
 from app.settings import Settings, SettingsError
 from tests.servers import RedisServer, find_program
 
@@ -45,6 +46,30 @@ async def counters(request: pytest.FixtureRequest):
     yield counters
     assert counters.is_degraded is False
     await counters.close()
+
+
+async def test_a_flood_of_addresses_is_not_looked_through_at_every_hit(monkeypatch):
+    storage = SweptStorage()
+    monkeypatch.setattr("app.rate_limits.SWEEP_SECONDS", 60.0)
+    sweeps = set()
+    for number in range(50):
+        await storage.incr(f"address {number}", 120)
+        sweeps.add(storage.timer)
+        await asyncio.sleep(0)
+    assert len(sweeps) == 2, "one sweep, and the rest behind it"
+    storage.close()
+
+
+async def test_counters_that_are_over_are_forgotten(monkeypatch):
+    storage = SweptStorage()
+    monkeypatch.setattr("app.rate_limits.SWEEP_SECONDS", 0.0)
+    await storage.incr("over", 0)
+    async with asyncio.timeout(60):
+        while "over" in storage.expirations:
+            await storage.incr("other", 120)
+            await asyncio.sleep(0.01)
+    assert storage.storage["over"] == 0
+    storage.close()
 
 
 def caller(identity="key:abc", **fields):
