@@ -45,7 +45,7 @@ def create(
         _fail(f"there is no scope {unknown[0]!r}; the scopes are {', '.join(SCOPES)}")
     if not OWNER.fullmatch(owner) or owner in RESERVED_OWNERS:
         _fail("an owner has 1 to 64 of A-Z a-z 0-9 . _ - and is not `local` or `anonymous`")
-    if len(note) > 128 or not (note.isprintable() or not note):
+    if len(note) > 128 or not note.isprintable():
         _fail("a note has at most 128 printable characters")
 
     async def add(keys: ApiKeys, environment: str) -> str:
