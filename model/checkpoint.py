@@ -118,16 +118,23 @@ def add_alignment_head(
     threshold: float,
     metrics: dict[str, Any],
     card: str | None = None,
+    digest: str | None = None,
     dtype: torch.dtype = torch.float16,
 ) -> None:
     """Give the checkpoint in `folder` a head, in the place of one that it has already.
 
     The translator's own files stay byte for byte what they were. `metrics` are added to the
-    manifest's, `card` takes the place of the model card. Written as by `save_checkpoint`. Raises
-    CheckpointError where the checkpoint cannot be read, the head does not fit it, a weight is not
+    manifest's, `card` takes the place of the model card. `digest` is that of the checkpoint for
+    which the head was trained. Written as by `save_checkpoint`. Raises CheckpointError where the
+    checkpoint cannot be read or is another one by now, the head does not fit it, a weight is not
     finite in `dtype`, or the disk refuses.
     """
     checkpoint = load_checkpoint(folder)
+    if digest not in (None, checkpoint.digest):
+        raise CheckpointError(
+            f"{folder}: is another checkpoint than the one that the head was trained for; "
+            "train the head again"
+        )
     root = _found(folder)
     before = checkpoint.manifest
     contents = {name: _verified(root, name, entry) for name, entry in before.files.items()}

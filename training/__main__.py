@@ -26,7 +26,13 @@ from training.evaluation import evaluate as evaluate_checkpoint
 from training.evaluation_report import print_evaluation
 from training.gold import GoldError
 from training.head import train_head
-from training.interruption import INTERRUPTED, Interrupted, RunLockedError, stop_signals
+from training.interruption import (
+    INTERRUPTED,
+    Interrupted,
+    RunLockedError,
+    run_lock,
+    stop_signals,
+)
 from training.prepare import prepare as prepare_corpus
 from training.ranks import RankError, ending_at_once, is_first
 from training.resume import ResumeError
@@ -76,8 +82,9 @@ def commands() -> None:
 @cli.command()
 def prepare(config: ConfigFile) -> None:
     """Clean the corpus, train the tokenizer(s), and write token ids into the run folder."""
-    with stop_signals() as stop, stop.abandoning():
-        prepared = prepare_corpus(read_config(config), console)
+    settings = read_config(config)
+    with run_lock(settings.run), stop_signals() as stop, stop.abandoning():
+        prepared = prepare_corpus(settings, console)
     console.print(f"{len(prepared.train):,} training pairs in {prepared.folder}")
 
 

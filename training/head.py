@@ -63,7 +63,8 @@ def train_head(
     """Train a head on the checkpoint in `folder`, write it there, and return its metrics.
 
     The checkpoint is written at the end and only then: a run that is stopped leaves it as it was.
-    Raises GoldError, or CheckpointError, also for a network without attention.
+    Raises GoldError, or CheckpointError, also for a network without attention, and where another
+    checkpoint has taken the place of this one meanwhile.
     """
     gold = {
         path: read_gold(path, reverse=config.data.reverse) for path in config.validation.gold_align
@@ -91,7 +92,12 @@ def train_head(
             )
     card = with_alignments((folder / CARD_FILE).read_text(encoding="utf-8"), metrics)
     add_alignment_head(
-        folder, trainer.head, threshold=held_out.threshold, metrics=metrics, card=card
+        folder,
+        trainer.head,
+        threshold=held_out.threshold,
+        metrics=metrics,
+        card=card,
+        digest=checkpoint.digest,
     )
     return metrics
 

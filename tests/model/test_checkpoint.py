@@ -510,6 +510,18 @@ def test_a_head_of_another_network_is_refused(headed):
     assert (folder / "manifest.json").read_bytes() == before
 
 
+def test_a_head_is_not_put_on_weights_that_came_after_it_was_trained(headed):
+    folder, model, head = headed
+    digest = load_checkpoint(folder).digest
+    add_alignment_head(folder, head, threshold=0.5, metrics={}, digest=digest)
+    before = (folder / "manifest.json").read_bytes()
+    with pytest.raises(CheckpointError, match="train the head again"):
+        add_alignment_head(
+            folder, AlignmentHead(model.config, 3), threshold=0.5, metrics={}, digest=digest
+        )
+    assert (folder / "manifest.json").read_bytes() == before
+
+
 def test_a_model_without_head_says_nothing_of_it(folder):
     assert "alignment_head" not in json.loads((folder / "manifest.json").read_text())
     assert load_checkpoint(folder).alignment_head is None

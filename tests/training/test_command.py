@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from training.__main__ import main
+from training.interruption import run_lock
 from training.reporter import visible
 
 
@@ -130,6 +131,15 @@ def test_prepare_prints_the_account_and_the_folder(command, write_corpus, tmp_pa
     assert status == 0
     assert "Training pairs" in errors
     assert (tmp_path / "run" / "prepared" / "manifest.json").exists()
+
+
+def test_prepare_keeps_away_from_a_run_folder_that_is_in_use(command, write_corpus, tmp_path):
+    write_corpus()
+    with run_lock(tmp_path / "run"):
+        status, _, errors = command("prepare", tmp_path / "config.toml")
+    assert status == 5
+    assert "in use by process" in errors
+    assert not (tmp_path / "run" / "prepared").exists()
 
 
 def test_a_misspelt_key_is_one_line_with_the_right_one(command, write_corpus, tmp_path):
