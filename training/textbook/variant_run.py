@@ -181,12 +181,13 @@ class _Training:
                 self.course.add(update)
                 step = trainer.position.step
                 progress.update(task, completed=step)
-                if step * POINTS // total > (step - 1) * POINTS // total:
+                is_point = step * POINTS // total > (step - 1) * POINTS // total
+                if is_point:
                     self.course.mark(step, self._validator.loss(trainer.averaged_model))
+                stops = stop_requested()  # once: what comes after it is heard at the next update
+                if is_point or stops or step % trainer.config.training.save_every_steps == 0:
                     self._save(store)
-                elif stop_requested() or step % trainer.config.training.save_every_steps == 0:
-                    self._save(store)
-                if stop_requested() and not trainer.finished:
+                if stops and not trainer.finished:
                     return False
         return True
 
