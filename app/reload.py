@@ -135,8 +135,11 @@ class Reloader:
         return self._done(model, "activated")
 
     def _load(self, folder: Path) -> tuple[LoadedModel, Network]:
-        model = load_model(folder)
-        network = self._make_network(model)
+        try:
+            model = load_model(folder)
+            network = self._make_network(model)
+        except (MemoryError, RuntimeError) as error:  # PyTorch's own words for no memory
+            raise StartupError(f"{folder} cannot be loaded ({type(error).__name__})") from error
         self._catalog.warm_up(model, network)
         return model, network
 

@@ -22,6 +22,7 @@ async def admin(client, tiny_checkpoint):
     )
     async with httpx.AsyncClient(transport=transport, base_url="http://admin.test") as admin:
         admin.public = client
+        admin.reloader = reloader
         yield admin
 
 
@@ -59,6 +60,22 @@ async def test_what_did_not_change_is_not_loaded_again(admin):
     assert response.json()["result"] == "unchanged"
     response = await admin.post("/v1/admin/models/tiny:rollback")
     assert (response.status_code, response.json()["code"]) == (409, "nothing_to_roll_back")
+
+
+async def test_a_model_for_which_there_is_no_memory_is_refused(admin, monkeypatch):
+    async def pass_the_trial(_folder):
+        pass
+
+    def fail(_model):
+        raise MemoryError
+
+    monkeypatch.setattr("app.reload.try_in_child", pass_the_trial)
+    monkeypatch.setattr("app.reload.digest_in", lambda _folder: "another")
+    monkeypatch.setattr(admin.reloader, "_make_network", fail)
+    response = await admin.post("/v1/admin/models/tiny:activate")
+    assert (response.status_code, response.json()["code"]) == (422, "model_unusable")
+    assert "cannot be loaded (MemoryError)" in response.json()["detail"]
+    assert [change.result for change in await admin.reloader.reload()] == ["failed"]
 
 
 async def test_an_unknown_model_is_not_found(admin):
