@@ -11,6 +11,7 @@ import typer
 from app.align_command import align
 from app.catalog import fast_network
 from app.collector import set_imports_aside
+from app.errors import ServiceError
 from app.exposure import ExposureError, check_exposure
 from app.key_commands import key_commands
 from app.main import create_app
@@ -62,6 +63,8 @@ def serve(
         code = process.run(when_ready=lambda: print(welcome, flush=True))
     except (ExposureError, SettingsError, StartupError, StorageStartupError) as error:
         fail(str(error), CANNOT_START)
+    except ServiceError as error:  # of a database that went away between two looks at it
+        fail(error.detail, CANNOT_START)
     raise typer.Exit(code)
 
 

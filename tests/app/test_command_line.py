@@ -4,6 +4,7 @@ import pytest
 from typer.testing import CliRunner
 
 from app.__main__ import _welcome, commands
+from app.errors import StorageUnavailableError
 from app.formats.table import FORMATS
 from app.reply_schemas import TranslateReply
 from app.terminal import CANNOT_START, SOME_LINES_FAILED, WRONG_INPUT
@@ -114,6 +115,18 @@ def test_a_start_that_fails_is_told_in_one_line(tmp_path, monkeypatch):
     result = runner.invoke(commands, ["serve"])
     assert result.exit_code == CANNOT_START
     assert "did you mean SOFTALIGN_CHECKPOINTS" in result.stderr
+
+
+def test_a_database_that_goes_away_at_the_start_is_told_in_one_line(monkeypatch):
+    async def away(_settings, _host):
+        raise StorageUnavailableError(1)
+
+    monkeypatch.setattr("app.__main__.bind", lambda _host, _port: None)
+    monkeypatch.setattr("app.__main__.check_exposure", away)
+    result = runner.invoke(commands, ["serve"])
+    assert result.exit_code == CANNOT_START
+    assert result.stderr.startswith("softalign: The database does not answer.")
+    assert len(result.stderr.splitlines()) == 1
 
 
 def test_the_welcome_has_a_request_that_can_be_pasted(tiny_models):
