@@ -17,7 +17,7 @@ from app.key_commands import key_commands
 from app.main import create_app
 from app.models import LoadedModels, StartupError, load_model, load_models
 from app.server import Process, bind
-from app.settings import Settings, SettingsError
+from app.settings import SettingsError
 from app.storage.faults import StorageStartupError
 from app.terminal import CANNOT_START, CheckpointsOption, fail, settings_with
 from app.translate_command import translate
@@ -84,7 +84,10 @@ def check(
 @commands.command()
 def openapi() -> None:
     """Print the OpenAPI document of the service, as `GET /openapi.json` gives it."""
-    document = create_app(Settings()).openapi()
+    try:
+        document = create_app().openapi()
+    except SettingsError as error:
+        fail(str(error), CANNOT_START)
     print(json.dumps(document, indent=2, ensure_ascii=False))
 
 

@@ -112,9 +112,10 @@ def test_a_start_that_fails_is_told_in_one_line(tmp_path, monkeypatch):
     assert result.exit_code == CANNOT_START
     assert len(result.stderr.splitlines()) == 1
     monkeypatch.setenv("SOFTALIGN_CHECKPOINT", "x")
-    result = runner.invoke(commands, ["serve"])
-    assert result.exit_code == CANNOT_START
-    assert "did you mean SOFTALIGN_CHECKPOINTS" in result.stderr
+    for command in ("serve", "openapi"):
+        result = runner.invoke(commands, [command])
+        assert result.exit_code == CANNOT_START
+        assert "did you mean SOFTALIGN_CHECKPOINTS" in result.stderr
 
 
 def test_a_database_that_goes_away_at_the_start_is_told_in_one_line(monkeypatch):
