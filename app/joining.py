@@ -1,7 +1,5 @@
 """Which waiting sentences join the table before the next step. Pure decisions, no thread."""
 
-from collections.abc import Sequence
-
 from app.engine import Job
 from app.lanes import FairQueue
 from app.pace import NEWEST_SHARE
@@ -11,9 +9,6 @@ JOINING_SHARE = 1 / 2
 
 MAX_JOINING_TOKENS = 1_024
 """Source pieces encoded between two steps, so that those who are in the table hardly notice."""
-
-MOST_PADDING = 1.5
-"""How much longer than the shortest the longest sentence of one encoding may be."""
 
 PATIENCE = 4.0
 """How long those who wait may wait together, in times of what their encoding costs the others."""
@@ -98,15 +93,3 @@ def take(
 def is_gone(job: Job, now: float) -> bool:
     """Whether nobody wants this sentence any more."""
     return job.abandoned or job.deadline <= now
-
-
-def mini_batches(jobs: Sequence[Job]) -> list[list[Job]]:
-    """Sentences of about the same length together, so that little of an encoding is padding."""
-    batches: list[list[Job]] = []
-    for job in sorted(jobs, key=lambda job: len(job.request.source)):
-        shortest = len(batches[-1][0].request.source) if batches else 0
-        if batches and len(job.request.source) <= MOST_PADDING * shortest + 4:
-            batches[-1].append(job)
-        else:
-            batches.append([job])
-    return batches

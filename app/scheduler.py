@@ -16,7 +16,7 @@ from itertools import count
 from app.admission import Backlog
 from app.engine import Engine, Job, Outcome, SentenceStep, StepObserver, row_steps
 from app.errors import DeadlineError, ModelUnavailableError, NotReadyError, ServiceError
-from app.joining import JOINING_SHARE, Gathering, is_gone, mini_batches, take
+from app.joining import JOINING_SHARE, Gathering, is_gone, take
 from app.lanes import FairQueue, Lane, Place
 from app.metrics import Metrics
 from app.pace import Pace
@@ -247,12 +247,12 @@ class Scheduler:
             self._metrics.queue_wait_seconds.observe(now - job.submitted)
         for model, engine in self._engines.items():
             own = [job for job in jobs if job.model == model and job not in late]
-            for batch in mini_batches(own):
+            if own:
                 self._beat = began = time.monotonic()
-                outcomes = engine.admit(batch)
+                outcomes = engine.admit(own)
                 self._gathering.note_encoding(time.monotonic() - began)
                 self._deliver(outcomes)
-            self._fresh.extend(own)
+                self._fresh.extend(own)
 
     def _step(self, model: str, engine: Engine) -> None:
         self._beat = began = time.monotonic()

@@ -5,6 +5,7 @@ costs its neighbours nothing. A sentence that joins takes a free place and one t
 back: nothing else is copied.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -28,7 +29,7 @@ LARGEST_SHARE_EMPTY = 0.25
 
 @dataclass(frozen=True, slots=True)
 class Remembered:
-    """What one encoding gives: B sentences side by side, padded to the longest."""
+    """B sentences side by side, padded to the longest."""
 
     keys: Float[Tensor, "B S A"]
     """e^{2 U_a h_j} in float32; A is 0 without attention."""
@@ -36,6 +37,27 @@ class Remembered:
     """The annotations as every reader of the context sees them, in float32."""
     bias: Float[Tensor, "B S"]
     """0 where a source token stands, −∞ on padding."""
+
+    @classmethod
+    def of(
+        cls,
+        keys: Float[Tensor, "N A"],
+        values: Float[Tensor, "N C"],
+        starts: Int[np.ndarray, " B"],
+        lengths: Int[np.ndarray, " B"],
+        positions: int,
+    ) -> "Remembered":
+        """Sentences, of those that stand one behind the other, padded to so many positions."""
+        columns = np.arange(positions)
+        # What stands on padding is masked; it has only to be finite.
+        tokens = starts[:, None] + columns.clip(max=lengths[:, None] - 1)
+        rows = torch.from_numpy(tokens.ravel()).to(keys.device)
+        bias = np.where(columns < lengths[:, None], 0.0, -np.inf).astype(np.float32)
+        return cls(
+            keys.index_select(0, rows).view(*tokens.shape, -1),
+            values.index_select(0, rows).view(*tokens.shape, -1),
+            torch.from_numpy(bias).to(keys.device),
+        )
 
     def select(self, sentences: Int[Tensor, " N"]) -> "Remembered":
         """What is remembered of these sentences."""
@@ -159,17 +181,33 @@ class FastMemory:
     device: torch.device
     attending: tuple[ShelfRows, ...] = ()
     """The rows of each shelf; empty until `select` has said whose rows attend."""
-    annotations: Float[Tensor, "B S E"] | None = None
+    annotations: Sequence[Float[Tensor, "_ E"]] | None = None
     """What the encoder gave, for an alignment head to read; `join` and `keep` let go of it."""
 
     @classmethod
-    def of(cls, memory: Remembered) -> "FastMemory":
-        """A new memory of what one encoding gave, on a shelf just wide enough."""
-        attends = memory.keys.shape[2] > 0
-        positions = memory.bias.shape[1]
-        shelf = Shelf(memory.padded(max(positions, NARROWEST) if attends else positions))
-        places = range(memory.bias.shape[0])
-        return cls([Location(shelf, place) for place in places], memory.bias.device)
+    def of(
+        cls,
+        keys: Float[Tensor, "N A"],
+        values: Float[Tensor, "N C"],
+        lengths: Int[np.ndarray, " B"],
+    ) -> "FastMemory":
+        """A new memory of what one encoding gave, sentence after sentence without padding.
+
+        Those that would share a shelf beside others share one here, just wide enough.
+        """
+        starts, attends = lengths.cumsum() - lengths, keys.shape[1] > 0
+        widths = np.array([standard_width(length) for length in lengths.tolist()])
+        locations: dict[int, Location] = {}
+        for width in np.unique(widths):
+            together = (widths == width).nonzero()[0]
+            longest = int(lengths[together].max())
+            positions = max(longest, NARROWEST) if attends else longest
+            shelf = Shelf(
+                Remembered.of(keys, values, starts[together], lengths[together], positions)
+            )
+            places = enumerate(together.tolist())
+            locations |= {sentence: Location(shelf, place) for place, sentence in places}
+        return cls([locations[sentence] for sentence in range(len(locations))], keys.device)
 
     @property
     def context_size(self) -> int:
@@ -233,11 +271,12 @@ class FastMemory:
         """These sentences and then the other's, each on the shelf of its width."""
         moved: dict[Location, Location] = {}
         for shelf in other._shelves():
+            attends = shelf.memory.keys.shape[2] > 0
             leaving = [one for one in other.locations if one.shelf is shelf]
             memory = shelf.memory.select(self._indices([one.place for one in leaving]))
             home = self._home(shelf.width)
             if home is None:
-                home = Shelf(memory.padded(standard_width(memory)))
+                home = Shelf(memory.padded(standard_width(shelf.width) if attends else shelf.width))
                 taken = list(range(len(leaving)))
             else:
                 taken = home.put(memory.padded(home.width))
@@ -258,11 +297,8 @@ class FastMemory:
         return torch.tensor(numbers, dtype=torch.long, device=self.device)
 
 
-def standard_width(memory: Remembered) -> int:
-    """The width of a shelf that is put up beside others: 16, 32, 64, …, so that there are few."""
-    positions = memory.bias.shape[1]
-    if memory.keys.shape[2] == 0:
-        return positions  # without attention each sentence is one vector
+def standard_width(positions: int) -> int:
+    """The width of a shelf that stands beside others: 16, 32, 64, …, so that there are few."""
     width = NARROWEST
     while width < positions:
         width *= 2

@@ -16,21 +16,22 @@ The cells' own equations are computed in float32.
 from dataclasses import replace
 from functools import partial
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from model.alignment_head import AlignmentHead
 from model.attention import AdditiveAttention
-from model.batch import length_mask
 from model.decoder import Decoder, Step
 from model.fast_alignment_head import FastAlignmentHead
 from model.fast_attention import EXPONENT_SCALE, FastAttention, power
 from model.fast_cell import fast_cell, tanh_of_half
 from model.fast_encoder import FastEncoder
-from model.fast_memory import FastMemory, Remembered
+from model.fast_memory import FastMemory
 from model.packed import Affine, serving_dtype
-from model.seq2seq import Seq2Seq, summary
+from model.ragged import Ragged
+from model.seq2seq import Seq2Seq
 
 
 class FastSeq2Seq:
@@ -88,18 +89,23 @@ class FastSeq2Seq:
         self, source: Int[Tensor, "B S"], lengths: Int[Tensor, " B"]
     ) -> tuple[FastMemory, Float[Tensor, "B Z"]]:
         """Read B sentences, each ended by EOS; gives their memory and the decoder's s_0."""
-        annotations = self._encoder(source, lengths)
-        first = annotations[:, 0, self.config.encoder_units :]
+        layout = Ragged.of(lengths.numpy(force=True))
+        annotations = self._encoder(source, layout)
+        starts, ends = (
+            torch.from_numpy(tokens).to(source.device) for tokens in (layout.starts, layout.ends)
+        )
+        ahead, back = annotations.tensor_split(2, dim=1)
+        first = back.index_select(0, starts)
         state = torch.tanh(self._bridge(first).float())
-        mask = length_mask(lengths, source.shape[1])
         if self._attention is None:
-            annotations, mask = summary(annotations, lengths), mask[:, :1]
-        products = self._memory(annotations.flatten(0, 1)).view(*mask.shape, -1)
-        keys, values = products.tensor_split([self._query_size], dim=2)
-        bias = torch.zeros(mask.shape, device=mask.device).masked_fill(~mask, -torch.inf)
-        memory = FastMemory.of(Remembered(power(keys), values.float().contiguous(), bias))
+            read = torch.cat([ahead.index_select(0, ends), first], dim=1)
+            counts = np.ones_like(layout.lengths)
+        else:
+            read, counts = annotations, layout.lengths
+        keys, values = self._memory(read).tensor_split([self._query_size], dim=1)
+        memory = FastMemory.of(power(keys), values.float(), counts)
         if self.head is not None:
-            memory = replace(memory, annotations=annotations)
+            memory = replace(memory, annotations=torch.split(annotations, layout.lengths.tolist()))
         return memory, state
 
     @torch.inference_mode()

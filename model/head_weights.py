@@ -22,8 +22,8 @@ class AnnotatedMemory(Protocol):
     """A memory that still holds what the encoder gave."""
 
     @property
-    def annotations(self) -> Float[Tensor, "B S E"] | None:
-        """h_j of B sentences; None where no head will read them."""
+    def annotations(self) -> Sequence[Float[Tensor, "_ E"]] | None:
+        """h_j of each sentence; None where no head will read them."""
         ...
 
 
@@ -37,7 +37,7 @@ def head_keys(
     head = _head(model)
     assert isinstance(memory, AnnotatedMemory)
     assert memory.annotations is not None
-    return head.keys(memory.annotations[sentence, : source.shape[0]], source)
+    return head.keys(memory.annotations[sentence], source)
 
 
 def look_back(

@@ -11,7 +11,6 @@ from app.joining import (
     PATIENCE,
     Gathering,
     free_rows,
-    mini_batches,
     take,
 )
 from app.lanes import FairQueue, Place
@@ -103,17 +102,6 @@ def test_not_more_is_encoded_at_once_than_the_others_can_wait_for():
     assert [len(take(queue, budget=9, reserved=1, now=NOW)) for _ in range(3)] == [1, 1, 1]
     long = job(length=MAX_JOINING_TOKENS + 1)
     assert take(waiting(long), budget=9, reserved=1, now=NOW) == [long]
-
-
-def test_sentences_of_about_one_length_are_encoded_together():
-    jobs = [job(length) for length in (40, 5, 100, 6, 45, 7)]
-    batches = mini_batches(jobs)
-    assert [[len(one.request.source) for one in batch] for batch in batches] == [
-        [5, 6, 7],
-        [40, 45],
-        [100],
-    ]
-    assert mini_batches([]) == []
 
 
 @pytest.mark.parametrize("bad", [{0}, {99}, {3, 4}, {17, 80}])

@@ -101,17 +101,19 @@ def test_company_changes_nothing(dtype, tolerance, query, units):
 @pytest.mark.parametrize("cell", ["gru", "lstm", "rnn"])
 def test_a_sentence_is_read_alone_as_in_company_to_the_last_bit(cell, units):
     fast = FastSeq2Seq(reference(units=units, vocabulary=200, cell=cell), torch.bfloat16)
-    batch = pad_sentences(SOURCES, PAD)
+    sources = [*SOURCES, (*range(5, 45), EOS), (*range(20, 60), 7, EOS)]
+    batch = pad_sentences(sources, PAD)
     together, states = fast.encode(batch.ids, batch.lengths)
-    remembered = together.select(torch.arange(len(SOURCES))).attending[0].memory
-    for index, source in enumerate(SOURCES):
+    for index, source in enumerate(sources):
         batch = pad_sentences([source], PAD)
         alone, state = fast.encode(batch.ids, batch.lengths)
-        memory = alone.select(torch.arange(1)).attending[0].memory
         assert torch.equal(state[0], states[index])
-        length = len(source)
-        assert torch.equal(memory.keys[0, :length], remembered.keys[index, :length])
-        assert torch.equal(memory.values[0, :length], remembered.values[index, :length])
+        mine, theirs = (
+            (one.shelf.memory.keys[one.place], one.shelf.memory.values[one.place])
+            for one in (alone.locations[0], together.locations[index])
+        )
+        for part, other in zip(mine, theirs, strict=True):
+            assert torch.equal(part[: len(source)], other[: len(source)])
 
 
 def test_the_search_and_a_given_target_agree_in_bfloat16():
