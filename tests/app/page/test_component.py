@@ -96,6 +96,14 @@ def test_sparse_and_linked_forms_are_understood(draw):
     assert links(page) == [[[0, 0, 0.9], [2, 1, 0.8]]]
 
 
+@pytest.mark.parametrize(("kind", "targets"), [("attention", [0, 1, 2]), ("head", [0, 2])])
+def test_a_word_for_which_the_head_chose_the_end_has_no_link(draw, kind, targets):
+    weights = [[0.9, 0.0, 0.0], [0.02, 0.1, 0.08], [0.0, 0.6, 0.0]]
+    one = matrix(SOURCE, TARGET, SOURCE.split(), TARGET.split(), weights)
+    page = draw({**TEXTS, "threshold": "0.15"}, alignment(one, kind=kind))
+    assert [target for _, target, _ in links(page)[0]] == targets
+
+
 @pytest.mark.parametrize(
     ("unit", "start", "end"), [("utf-16", 6, 11), ("utf-32", 5, 10), ("utf-8", 8, 13)]
 )

@@ -171,10 +171,14 @@
 
   // ---- what a pair tells ------------------------------------------------------------------------
 
-  /** The best source of each target and every pair of at least `threshold` (docs/api.md, rule 9). */
+  /**
+   * The best source of each target and every pair of at least `threshold` (docs/api.md, rule 9). An alignment head that
+   * weighs the source's end more than any word says that a token stands for none: it has no best source.
+   */
   function links(pair, threshold) {
     return pair.weights.flatMap((row, target) => {
-      const best = row.indexOf(Math.max(...row));
+      const most = Math.max(...row);
+      const best = pair.kind === "head" && pair.ends?.[target] > most ? -1 : row.indexOf(most);
       return row.flatMap((weight, source) =>
         weight > 0 && (source === best || weight >= threshold) ? [{ source, target, weight }] : [],
       );
