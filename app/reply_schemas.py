@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from app.schemas import FinishReason, Level, ReplyModel
-from model.alignment import AlignmentKind
+from model.alignment import AlignmentKind, LinkRule
 from model.offsets import OffsetEncoding
 
 
@@ -99,7 +99,10 @@ class AlignmentReply(ReplyModel):
     """A row and its `eos.source_mass` add up to 1; rows are never normalised again."""
     offset_encoding: OffsetEncoding
     link_threshold: float | None = None
-    """Weight from which on pairs are links beside the best ones; null: only these are."""
+    """From which weight or agreement on pairs are links; null: only the best of each token are."""
+    link_rule: LinkRule = "weight"
+    """`weight`: each target token's best pair, and all from `link_threshold` on; `agreement`: the
+    pairs whose agreement √(weight · its share of its column) reaches `link_threshold`."""
     segments: list[Matrix]
 
 

@@ -121,8 +121,8 @@ class AlignmentRequest(RequestModel):
     """`dense`: the matrix; `sparse`: its larger weights; `links`: pairs of tokens."""
     threshold: float | None = Field(default=None, gt=0.0, le=1.0)
     """`links`: pairs of at least this weight join the best one of each target token (by default
-    only the best, of `head` those from the model's own threshold on); `sparse`: the smallest weight
-    that is returned (0.01)."""
+    only the best, of `head` those on which both sides agree by the model's own threshold);
+    `sparse`: the smallest weight that is returned (0.01)."""
     precision: int = Field(default=6, ge=1, le=9)
     """Decimals of weights and log-probabilities. Below 6 a row may not add up to 1 ± 1e-4."""
     offset_encoding: OffsetEncoding = "utf-32"

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from model.words import Token, WordPieces
@@ -18,6 +18,8 @@ AlignmentKind = Literal["attention", "head"]
 """`attention`: what the decoder weighed to make the token, before it was known.
 `head`: what an alignment head weighed that has seen the emitted token."""
 Level = Literal["word", "piece"]
+LinkRule = Literal["weight", "agreement"]
+"""What links are made from: each weight as it is, or as far as both sides agree on it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -37,16 +39,23 @@ class Alignment:
     eos_row: Float[Tensor, " S_eos"] | None
     """Weights of the target's EOS over the source and, last, its EOS; None if it never came."""
     threshold: float | None = None
-    """Weight from which on pairs are linked where nobody names another; a head is calibrated."""
+    """Agreement from which on pairs are linked where nobody names a weight; of a head, which is
+    calibrated to it."""
+
+    def link_rule(self, threshold: float | None = None) -> LinkRule:
+        """What `links` goes by: agreement where the alignment has its own threshold to use."""
+        return "agreement" if threshold is None and self.threshold is not None else "weight"
 
     def links(self, threshold: float | None = None) -> "list[WordLink]":
-        """Its links, from `threshold` or else from its own on.
+        """Its links: by agreement from its own threshold on, or by weight where it has none.
 
-        Of the kind `head`, a token that weighs the source's EOS more than any source token stands
-        for nothing there: it has no best link.
+        A `threshold` that is given is one of weights. By weight each token has its best link, but
+        of the kind `head` a token that weighs the source's EOS more than any source token stands
+        for nothing there, and has none.
         """
-        eos = self.eos if self.kind == "head" else None
-        return links(self.weights, self.threshold if threshold is None else threshold, eos)
+        if threshold is None and self.threshold is not None:
+            return agreed_links(self.weights, self.threshold)
+        return links(self.weights, threshold, self.eos if self.kind == "head" else None)
 
     def placed(self, source_start: int, target_start: int) -> "Alignment":
         """The same weights with every span moved from its segment into the document."""
@@ -154,6 +163,33 @@ def links(
         linked &= greatest >= eos[:, None]
     if threshold is not None:
         linked |= weights >= threshold
+    return _linked(weights, linked)
+
+
+def agreed_links(weights: Float[Tensor, "T S"], threshold: float) -> list[WordLink]:
+    """Every pair whose `agreement` is at least `threshold`, ordered by target, then source.
+
+    No token must have a link. ValueError for a threshold outside (0, 1].
+    """
+    if not 0.0 < threshold <= 1.0:
+        raise ValueError(f"threshold is {threshold}; it must be in (0, 1]")
+    return _linked(weights, agreement(weights) >= threshold)
+
+
+def agreement(weights: Float[Tensor, "T S"]) -> Float[Tensor, "T S"]:
+    """How far both sides choose each other, between 0 and 1: √(w_ij · w_ij / Σ_k w_kj).
+
+    The first factor is the share of source token j among those that target token i chooses; the
+    second is the share of i among the target tokens that chose j. So a source token that many
+    targets fall back on links none of them, and one that few lay claim to is not lost. Liang et
+    al. 2006, "Alignment by agreement", section 3 multiply the posteriors of two models, one for
+    each direction; here one model is read in both.
+    """
+    claimed = weights.sum(dim=0, keepdim=True)
+    return weights / claimed.sqrt().clamp(min=torch.finfo(weights.dtype).tiny)
+
+
+def _linked(weights: Float[Tensor, "T S"], linked: Bool[Tensor, "T S"]) -> list[WordLink]:
     return [
         WordLink(source, target, weight)
         for (target, source), weight in zip(

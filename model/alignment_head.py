@@ -28,7 +28,8 @@ class HeadConfig:
     units: int
     """Width of queries and keys (A)."""
     threshold: float
-    """Weight from which on words are linked, chosen on pairs that were kept from training."""
+    """Agreement from which on words are linked (`model.alignment.agreement`), chosen on pairs that
+    were kept from training."""
 
     def __post_init__(self) -> None:
         if self.units < 1:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from softalign.options import Kind, Level, OffsetEncoding
+from softalign.options import Kind, Level, LinkRule, OffsetEncoding
 
 if TYPE_CHECKING:
     import numpy as np
@@ -55,12 +55,22 @@ class SegmentAlignment:
     eos_row: tuple[float, ...] | None
     """The row of the target's end; None where the translation was cut off before it."""
 
-    def linked(self, kind: Kind, threshold: float | None) -> Iterable[tuple[int, int]]:
-        """Pairs of source and target index: the best of each target token, and from `threshold` on.
+    def linked(
+        self, kind: Kind, rule: LinkRule, threshold: float | None
+    ) -> Iterable[tuple[int, int]]:
+        """Pairs of source and target index, as the service links them.
 
-        Of the kind `head`, a token that weighs the source's end more than any source token has no
-        best one.
+        By `weight`: the best of each target token, and all from `threshold` on; of the kind `head`,
+        a token that weighs the source's end more than any source token has no best one. By
+        `agreement`: those whose weight, over the root of its column's sum, reaches `threshold`.
         """
+        if rule == "agreement" and threshold is not None:
+            roots = [sum(column) ** 0.5 for column in zip(*self.weights, strict=True)]
+            for target, row in enumerate(self.weights):
+                for source, (weight, root) in enumerate(zip(row, roots, strict=True)):
+                    if weight > 0 and weight >= threshold * root:
+                        yield source, target
+            return
         for target, (row, eos) in enumerate(zip(self.weights, self.eos, strict=True)):
             best = max(range(len(row)), key=row.__getitem__, default=-1)
             if best >= 0 and kind == "head" and eos > row[best]:
@@ -78,7 +88,9 @@ class Alignment:
     level: Level
     offset_encoding: OffsetEncoding
     link_threshold: float | None
-    """Weight from which on pairs are links beside the best ones; None: only these."""
+    """From which weight or agreement on pairs are links; None: only the best of each token."""
+    link_rule: LinkRule
+    """What links go by, as the service says it: `weight` or `agreement` of both sides."""
     segments: tuple[SegmentAlignment, ...]
 
     @cached_property
@@ -114,7 +126,7 @@ class Alignment:
         """The links of the whole text, as the service gives them in its form `links`."""
         found, sources, targets = [], 0, 0
         for one in self.segments:
-            for source, target in one.linked(self.kind, self.link_threshold):
+            for source, target in one.linked(self.kind, self.link_rule, self.link_threshold):
                 found.append(
                     Link(
                         source=one.source_tokens[source],
@@ -156,6 +168,7 @@ def read_alignment(document: Mapping[str, Any]) -> Alignment:
         level=segments[0]["level"] if segments else "word",
         offset_encoding=document["offset_encoding"],
         link_threshold=document.get("link_threshold"),
+        link_rule=document.get("link_rule", "weight"),
         segments=tuple(_read_segment(one) for one in segments),
     )
 

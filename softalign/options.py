@@ -5,6 +5,7 @@ from typing import Literal, TypedDict
 
 Kind = Literal["attention", "head"]
 Level = Literal["word", "piece"]
+LinkRule = Literal["weight", "agreement"]
 OffsetEncoding = Literal["utf-32", "utf-16", "utf-8"]
 Theme = Literal["light", "dark", "print"]
 

@@ -78,6 +78,6 @@ def _served(
     """The row of the rule of `like` or else of the service at `threshold`, or else the best."""
     if threshold is None and like is None:
         return best_row(rows)
-    rule = "links" if like is None else like.rule
+    rule = "agreement" if like is None else like.rule
     [row] = [r for r in rows if (r.rule, r.threshold, r.shift) == (rule, threshold, 0)]
     return row

@@ -1,4 +1,4 @@
-"""Chooses the weight from which on an alignment head links words."""
+"""Chooses the agreement from which on an alignment head links words."""
 
 from collections.abc import Iterable
 
@@ -8,8 +8,8 @@ from torch import Tensor
 from model.alignment import (
     GoldLinks,
     Pair,
+    agreed_links,
     alignment_error_rate,
-    links,
     piece_alignment,
     word_alignment,
 )
@@ -51,7 +51,7 @@ class Calibration:
         between = frozenset((column_of[piece], row_of[other]) for piece, other in silver)
         self._silver.append(GoldLinks(between, between))
         for threshold, found in self._found.items():
-            linked = links(alignment.weights, threshold, alignment.eos)
+            linked = agreed_links(alignment.weights, threshold)
             found.append({(link.source, link.target) for link in linked})
 
     def best(self) -> tuple[float, float]:

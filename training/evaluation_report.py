@@ -1,6 +1,7 @@
 """An evaluation as tables for a person."""
 
 from collections.abc import Sequence
+from itertools import chain
 
 from rich.console import Console
 from rich.panel import Panel
@@ -8,8 +9,15 @@ from rich.table import Table
 
 from model.alignment import AlignmentKind
 from training.evaluation import CorpusScores, Evaluation
-from training.gold import SHIFTS, THRESHOLDS, AlignmentRow, best_row, best_shift
+from training.gold import SHIFTS, THRESHOLDS, AlignmentRow, Rule, best_row, best_shift
 from training.metrics import perplexity
+
+RULES: dict[Rule, str] = {
+    "threshold": "weights that reach the threshold",
+    "links": "these and the argmax",
+    "agreement": "weights on which both sides agree to that degree",
+}
+"""The ways to make links that have a threshold, and what the report calls them."""
 
 
 def print_evaluation(evaluation: Evaluation, console: Console) -> None:
@@ -75,28 +83,25 @@ def _add_scores(table: Table, name: str, corpus: CorpusScores) -> None:
 
 def _alignment_table(title: str, rows: Sequence[AlignmentRow]) -> Table:
     """The threshold sweep where attention stands; of the other shifts only the best row."""
-    table = Table("threshold", "shift", *("AER", "precision", "recall") * 2, title=title)
+    by_key = {(row.rule, row.threshold, row.shift): row for row in rows}
+    rules = [rule for rule in RULES if (rule, THRESHOLDS[0], 0) in by_key]
+    table = Table("threshold", "shift", *("AER", "precision", "recall") * len(rules), title=title)
     for column in table.columns[1:]:
         column.justify = "right"
-    table.caption = "Left: weights that reach the threshold. Right: these and the argmax."
-    by_key = {(row.rule, row.threshold, row.shift): row for row in rows}
+    table.caption = "From the left: " + "; ".join(RULES[rule] for rule in rules)
     best = best_row(rows)
     table.add_row("none", "0", "", "", "", *_figures(by_key["argmax", None, 0], best))
     for threshold in THRESHOLDS:
-        table.add_row(
-            f"{threshold}",
-            "0",
-            *_figures(by_key["threshold", threshold, 0], best),
-            *_figures(by_key["links", threshold, 0], best),
-        )
+        figures = (_figures(by_key[rule, threshold, 0], best) for rule in rules)
+        table.add_row(f"{threshold}", "0", *chain.from_iterable(figures))
     for shift in SHIFTS:
         if shift != 0:
             moved = best_row(rows, shift)
-            gap = () if moved.rule == "threshold" else ("", "", "")
+            place = rules.index("links" if moved.rule == "argmax" else moved.rule)
             table.add_row(
                 str(moved.threshold or "none"),
                 f"{shift:+d}",
-                *gap,
+                *("", "", "") * place,
                 *_figures(moved, best),
                 style="dim",
             )

@@ -15,6 +15,7 @@ from model.alignment import (
     AlignmentScores,
     GoldLinks,
     Pair,
+    agreed_links,
     alignment_error_rate,
     links,
     piece_alignment,
@@ -30,10 +31,11 @@ from model.words import group_pieces, tokens_at
 from training.aligner import white_space_words
 from training.translation import ROWS
 
-Rule = Literal["argmax", "threshold", "links"]
+Rule = Literal["argmax", "threshold", "links", "agreement"]
 """`argmax`: the heaviest source word of each target word; of a head, none where it chooses EOS.
 `threshold`: every weight that reaches
-it, and nothing else. `links`: both together, which is what the service calls links."""
+it, and nothing else. `links`: both together, which is what the service links attention by.
+`agreement`: every pair whose agreement reaches the threshold, which is what it links a head by."""
 
 THRESHOLDS = tuple(number / 20 for number in range(2, 19))
 SHIFTS = (-1, 0, 1)
@@ -156,6 +158,10 @@ def score_alignments(
                 AlignmentRow("threshold", threshold, shift, alignment_error_rate(above, gold)),
                 AlignmentRow("links", threshold, shift, alignment_error_rate(both, gold)),
             ]
+            if all(item.eos is not None for item in weights):
+                agreed = [_in_words(_agreed(item, shift, threshold), item) for item in weights]
+                scores = alignment_error_rate(agreed, gold)
+                rows.append(AlignmentRow("agreement", threshold, shift, scores))
     return rows
 
 
@@ -228,6 +234,10 @@ def _merged(
 def _argmax(item: WordWeights, shift: int) -> set[Pair]:
     eos = None if item.eos is None else item.eos[shift]
     return {(link.source, link.target) for link in links(item.weights[shift], eos=eos)}
+
+
+def _agreed(item: WordWeights, shift: int, threshold: float) -> set[Pair]:
+    return {(link.source, link.target) for link in agreed_links(item.weights[shift], threshold)}
 
 
 def _above(weights: Float[Tensor, "T S"], threshold: float) -> set[Pair]:

@@ -16,7 +16,7 @@ from app.reply_schemas import (
     TargetToken,
 )
 from app.schemas import AlignmentRequest
-from model.alignment import Alignment
+from model.alignment import Alignment, LinkRule
 from model.offsets import offset_converter
 
 SPARSE_THRESHOLD = 0.01
@@ -40,6 +40,7 @@ def alignment_reply(aligned: AlignedText, asked: AlignmentRequest) -> AlignmentR
         kind=aligned.kind,
         offset_encoding=asked.offset_encoding,
         link_threshold=_link_threshold(aligned, asked.threshold),
+        link_rule=_link_rule(aligned, asked.threshold),
         segments=[_matrix(one, asked, at_source, at_target) for one in aligned.segments],
     )
 
@@ -91,6 +92,10 @@ def _link_threshold(aligned: AlignedText, asked: float | None) -> float | None:
     if asked is None and aligned.segments:
         return aligned.segments[0].alignment.threshold
     return asked
+
+
+def _link_rule(aligned: AlignedText, asked: float | None) -> LinkRule:
+    return aligned.segments[0].alignment.link_rule(asked) if aligned.segments else "weight"
 
 
 def _links(

@@ -103,19 +103,40 @@ async def test_a_forced_pair_gets_the_weights_of_its_translation(headed):
         check_matrix(segment, "The cat", found["text"])
 
 
-async def test_links_begin_at_the_threshold_of_the_model(headed):
-    [dense] = (await translated(headed, kind="head"))["translations"]
-    [linked] = (await translated(headed, kind="head", form="links"))["translations"]
-    for matrix, segment in zip(
-        dense["alignment"]["segments"], linked["alignment"]["segments"], strict=True
-    ):
+async def test_links_are_those_on_which_both_sides_agree(headed):
+    found = await dense_and_linked(headed)
+    for matrix, segment in zip(*found, strict=True):
+        claimed = [sum(column) for column in zip(*matrix["weights"], strict=True)]
+        expected = {
+            (source, target)
+            for target, row in enumerate(matrix["weights"])
+            for source, weight in enumerate(row)
+            if weight >= THRESHOLD * claimed[source] ** 0.5
+        }
+        assert {(source, target) for source, target, _ in segment["links"]} == expected != set()
+
+
+async def test_links_go_by_weight_where_a_threshold_is_named(headed):
+    for matrix, segment in zip(*await dense_and_linked(headed, threshold=0.2), strict=True):
         expected = set()
         for target, row in enumerate(matrix["weights"]):
             best = max(row)
-            expected |= {(s, target) for s, weight in enumerate(row) if weight >= THRESHOLD}
+            expected |= {(s, target) for s, weight in enumerate(row) if weight >= 0.2}
             if best >= matrix["eos"]["source_mass"][target]:
                 expected.add((row.index(best), target))
         assert {(source, target) for source, target, _ in segment["links"]} == expected
+
+
+async def dense_and_linked(headed, **options):
+    """The segments of one text as matrices and as links, whose rule and threshold they tell."""
+    rule, threshold = ("weight", 0.2) if options else ("agreement", THRESHOLD)
+    found = []
+    for form in ("dense", "links"):
+        reply = await translated(headed, kind="head", form=form, **options)
+        alignment = reply["translations"][0]["alignment"]
+        assert (alignment["link_rule"], alignment["link_threshold"]) == (rule, threshold)
+        found.append(alignment["segments"])
+    return found
 
 
 async def test_models_tell_their_kinds_with_error_and_threshold(headed, client):

@@ -6,6 +6,8 @@ from hypothesis import strategies as st
 from model.alignment import (
     GoldLinks,
     WordLink,
+    agreed_links,
+    agreement,
     alignment_error_rate,
     links,
     piece_alignment,
@@ -213,11 +215,31 @@ def test_only_a_head_links_a_token_to_nothing(kind, linked):
     assert [link[:2] for link in alignment.links()] == linked
 
 
-def test_links_start_at_the_alignments_own_threshold_unless_told_otherwise():
-    weights = torch.tensor([[0.3, 0.5, 0.2]])
+def test_links_go_by_agreement_from_the_alignments_own_threshold_unless_told_otherwise():
+    weights = torch.tensor([[0.3, 0.5, 0.2], [0.0, 0.9, 0.1]])
     both = [Token("a", 0, 1), Token("b", 2, 3)]
-    alignment = piece_alignment(weights, both, both[:1], "head", threshold=0.25)
-    assert [link.source for link in alignment.links()] == [0, 1]
-    assert [link.source for link in alignment.links(0.4)] == [1]
+    alignment = piece_alignment(weights, both, both, "head", threshold=0.5)
+    # 0.3 / √0.3, 0.5 / √1.4, 0.9 / √1.4: "b" falls to the token that lays more claim to it.
+    assert [link[:2] for link in alignment.links()] == [(0, 0), (1, 1)]
+    assert [link[:2] for link in alignment.links(0.4)] == [(1, 0), (1, 1)]
+    assert (alignment.link_rule(), alignment.link_rule(0.4)) == ("agreement", "weight")
     groups = [WordPieces(both[0], (0,), (0,)), WordPieces(both[1], (1,), (1,))]
-    assert word_alignment(alignment, groups, groups[:1]).threshold == 0.25
+    assert word_alignment(alignment, groups, groups).threshold == 0.5
+
+
+def test_agreement_is_the_geometric_mean_of_the_shares_of_row_and_column():
+    weights = torch.tensor([[0.6, 0.1, 0.0], [0.2, 0.8, 0.0]])
+    shares = weights / torch.tensor([0.8, 0.9, 1.0])
+    torch.testing.assert_close(agreement(weights), (weights * shares).sqrt())
+
+
+def test_agreed_links_keep_their_weights_and_may_leave_a_token_alone():
+    weights = torch.tensor([[0.25, 0.25], [1.0, 0.0]])
+    assert agreed_links(weights, 0.5) == [WordLink(1, 0, 0.25), WordLink(0, 1, 1.0)]
+    assert agreed_links(torch.zeros(2, 3), 0.1) == agreed_links(torch.zeros(0, 3), 0.1) == []
+
+
+@pytest.mark.parametrize("threshold", [0.0, -0.1, 1.1, float("nan")])
+def test_agreement_from_nothing_on_or_beyond_one_is_refused(threshold):
+    with pytest.raises(ValueError, match="threshold"):
+        agreed_links(torch.ones(1, 1), threshold)

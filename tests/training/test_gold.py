@@ -133,6 +133,16 @@ def test_a_threshold_leaves_words_unlinked_that_argmax_links():
     assert rows["threshold", 0.9].recall == 0
 
 
+def test_a_head_is_scored_by_agreement_too():
+    weights = torch.tensor([[0.8, 0.1], [0.45, 0.4]])
+    none = dict.fromkeys((-1, 0, 1), torch.zeros(2))
+    item = WordWeights({-1: weights, 0: weights, 1: weights}, WORDS[:2], WORDS[:2], none)
+    gold = GoldSentence("a b", "x y", GoldLinks(*[frozenset({(0, 0), (1, 1)})] * 2))
+    rows = {(row.rule, row.threshold): row.scores for row in score_alignments([gold], [item])}
+    assert rows["agreement", 0.5].aer == 0
+    assert rows["links", 0.5].aer > 0
+
+
 def test_a_column_of_several_words_links_each_of_them():
     weights = torch.tensor([[0.9]])
     item = WordWeights({-1: weights, 0: weights, 1: weights}, ((0, 1),), ((0,),))

@@ -23,6 +23,7 @@ def test_json_describes_itself():
         "normalised": "row_with_eos",
         "offset_encoding": "utf-32",
         "link_threshold": None,
+        "link_rule": "weight",
     }
     assert reply(texts.SMALL, threshold=0.25).link_threshold == 0.25
 
