@@ -18,18 +18,17 @@ takes is told, and so is what others take, who ought to take nothing.
 import argparse
 import asyncio
 import json
-import random
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import AbstractAsyncContextManager
-from itertools import cycle
 from pathlib import Path
 
 import torch
 
+from benchmarks import mixtures
 from benchmarks.http_load import Answer, closed_loop, good, open_loop, percentile, rate_of
-from benchmarks.served import ROOT, Served, served
+from benchmarks.served import Served, served
 from model.batch import pad_sentences
 from model.checkpoint import load_checkpoint
 from model.fast_seq2seq import FastSeq2Seq
@@ -42,23 +41,6 @@ OVERLOAD = 10
 WAIT_SHARE = 0.25
 """Of the usual 99th percentile that may be spent waiting for a first step under overload."""
 WARM_SECONDS = 2
-MOST_CLAUSES = 6
-"""Of the longest sentences: lengths are mixed, most short and a few several times as long."""
-
-
-def mixed_sentences(count: int, most_clauses: int = MOST_CLAUSES, seed: int = 1) -> list[str]:
-    """Sentences of one to `most_clauses` clauses, three quarters of them of one."""
-    lines = (ROOT / "tests/data/pairs.en-fr.tsv").read_text("utf-8").splitlines()
-    clauses = [line.split("\t")[0].rstrip(".!?") for line in lines]
-    draw = random.Random(seed)
-    lengths = [max(1, draw.randint(1, 4 * most_clauses) - 3 * most_clauses) for _ in range(count)]
-    return [" and ".join(draw.choices(clauses, k=length)) + "." for length in lengths]
-
-
-def bodies(sentences: list[str], beam: int) -> Iterator[bytes]:
-    """The same requests over and over; nothing is stored, alignments are links."""
-    options = {"decoding": {"beam_size": beam}, "alignment": {"form": "links"}, "store": False}
-    return cycle([json.dumps({"text": one, **options}).encode() for one in sentences])
 
 
 def bulk_rate(checkpoint: Path, sentences: list[str], beam: int) -> float:
@@ -83,8 +65,8 @@ class Loads:
 
     def __init__(self, options: argparse.Namespace) -> None:
         self._options = options
-        self._mixed = mixed_sentences(options.sentences)
-        self._everyday = mixed_sentences(options.sentences, most_clauses=1)
+        self._mixed = mixtures.mixed(options.sentences)
+        self._everyday = mixtures.everyday(options.sentences)
         self.found: dict[str, float] = {}
 
     async def run(self) -> None:
@@ -111,7 +93,7 @@ class Loads:
         return served(self._options.checkpoint, self._options.port + number, *policy, **settings)
 
     def _requests(self, sentences: list[str]) -> Iterator[bytes]:
-        return bodies(sentences, self._options.beam)
+        return mixtures.bodies(sentences, self._options.beam)
 
     async def _warm(self, service: Served, sentences: list[str]) -> None:
         await closed_loop(service.client, PATH, self._requests(sentences), CALLERS, WARM_SECONDS)

@@ -1,0 +1,108 @@
+"""Continuous against static batches over HTTP, from half of the capacity up to near all of it.
+
+`python -m benchmarks.batching --checkpoint FOLDER [--mixture mixed|everyday|long]
+[--shares 0.5 0.7 0.85] [--seconds N] [--beam N] [--json]`. Three services run side by side, of
+which one at a time is asked, so that whatever else happens on the machine happens to all:
+
+- `continuous`: the service as it is;
+- `static`: nobody joins a table that is not empty, and each answer leaves when its sentence ends;
+- `whole`: the same, but answers wait for the end of their batch, the way of servers that collect a
+  batch, run a model on it and hand the results out.
+
+The capacity is that of the continuous service. Each service gets the same sentences at the same
+moments of an open loop, for each share of that capacity. A service whose answers come ever later
+has a capacity below what is asked: `answered` tells.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import json
+from pathlib import Path
+
+from benchmarks.http_load import closed_loop, good, open_loop, percentile, rate_of
+from benchmarks.mixtures import MIXTURES, bodies
+from benchmarks.served import Served, served
+
+PATH = "/v1/translate"
+CALLERS = 128
+WARM_SECONDS = 1
+CAPACITY_SECONDS = 6
+POLICIES: dict[str, tuple[str, ...]] = {
+    "continuous": (),
+    "static": ("static",),
+    "whole": ("whole",),
+}
+PERCENTS = (50, 95, 99)
+
+
+async def measure(options: argparse.Namespace) -> dict[str, float]:
+    """Sentences a second and milliseconds, by policy and share."""
+    sentences = MIXTURES[options.mixture](options.sentences)
+    found: dict[str, float] = {}
+    async with contextlib.AsyncExitStack() as running:
+        services = {
+            policy: await running.enter_async_context(
+                served(options.checkpoint, options.port + number, *words, max_wait_seconds=60)
+            )
+            for number, (policy, words) in enumerate(POLICIES.items())
+        }
+        for service in services.values():
+            await _as_much_as_possible(service, sentences, options.beam, WARM_SECONDS)
+        found["capacity"] = await _as_much_as_possible(
+            services["continuous"], sentences, options.beam, CAPACITY_SECONDS
+        )
+        print(f"capacity {found['capacity']:.1f}", flush=True)
+        for share in options.shares:
+            for policy, service in services.items():
+                rate = share * found["capacity"]
+                requests = bodies(sentences, options.beam)
+                answers = await open_loop(service.client, PATH, requests, rate, options.seconds)
+                answered = rate_of(answers, options.seconds) * options.seconds / len(answers)
+                found[f"{policy}_{share}_answered"] = answered
+                for percent in PERCENTS:
+                    latency = percentile(good(answers), percent)
+                    found[f"{policy}_{share}_p{percent}"] = latency
+    return found
+
+
+async def _as_much_as_possible(
+    service: Served, sentences: list[str], beam: int, seconds: float
+) -> float:
+    answers = await closed_loop(service.client, PATH, bodies(sentences, beam), CALLERS, seconds)
+    return rate_of(answers, seconds, seconds / 5)
+
+
+def report(found: dict[str, float], shares: list[float], *, as_json: bool) -> None:
+    """The table, and with `as_json` one object on the last line."""
+    ratios = {}
+    print(f"{'share':6}{'policy':12}{'answered':>10}{'p50, ms':>16}{'p95, ms':>16}{'p99, ms':>16}")
+    for share in shares:
+        for policy in POLICIES:
+            line = f"{share:<6}{policy:12}{found[f'{policy}_{share}_answered']:10.2f}"
+            for percent in PERCENTS:
+                key = f"{policy}_{share}_p{percent}"
+                ratio = found[key] / found[f"continuous_{share}_p{percent}"]
+                ratios[f"{key}_ratio"] = ratio
+                line += f"{found[key]:9.0f} ({ratio:4.1f})"
+            print(line)
+    if as_json:
+        print(json.dumps(ratios | found))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--checkpoint", type=Path, required=True)
+    parser.add_argument("--mixture", choices=list(MIXTURES), default="mixed")
+    parser.add_argument("--shares", type=float, nargs="+", default=[0.5, 0.7, 0.85])
+    parser.add_argument("--seconds", type=float, default=20, help="of each load")
+    parser.add_argument("--beam", type=int, default=5)
+    parser.add_argument("--sentences", type=int, default=1_000)
+    parser.add_argument("--port", type=int, default=8250, help="and the two behind it")
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    report(asyncio.run(measure(options)), options.shares, as_json=options.json)
+
+
+if __name__ == "__main__":
+    main()
