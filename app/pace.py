@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Mapping
+from itertools import accumulate
 
 import numpy as np
 
@@ -23,8 +24,9 @@ class Pace:
 
     A step of many rows costs hardly more than one of few, so a quiet hour tells nothing about how
     fast a full table is. The warm-up measures steps of every size; afterwards the steps that are
-    made, of whatever size, are compared with it. How many steps a sentence takes is guessed from
-    its source; how far such guesses are off, on the whole, is learned from the sentences that end.
+    made, of whatever size, are compared with it, together with the encodings between them. How
+    many steps a sentence takes is guessed from its source; how far such guesses are off, on the
+    whole, is learned from the sentences that end.
     """
 
     def __init__(self) -> None:
@@ -34,8 +36,12 @@ class Pace:
         self._lock = threading.Lock()
 
     def calibrate(self, model: str, step_seconds: Mapping[int, float]) -> None:
-        """What the warm-up found: the time of a step by its rows, ascending."""
-        self._measured[model] = (list(step_seconds), list(step_seconds.values()))
+        """What the warm-up found: the time of a step by its rows, ascending.
+
+        More rows never take less: a machine that was busy for a moment may have made it look so.
+        """
+        seconds = list(accumulate(step_seconds.values(), max))
+        self._measured[model] = (list(step_seconds), seconds)
 
     def work(self, model: str, row_steps: float) -> float:
         """What so many rows × steps take in a full table at the pace of the warm-up, in seconds."""
@@ -45,7 +51,7 @@ class Pace:
         return row_steps * seconds[-1] / rows[-1]
 
     def note(self, model: str, rows: int, seconds: float) -> None:
-        """A step of so many rows took so long."""
+        """A step of so many rows took so long, with the encodings since the one before."""
         if model not in self._measured:
             return
         expected = float(np.interp(rows, *self._measured[model]))

@@ -62,6 +62,8 @@ class Scheduler:
         self._fresh: list[Job] = []
         """Those who have joined since the last step."""
         self._gathering = Gathering()
+        self._encoding_seconds = 0.0
+        """What has gone into encoding since the last step."""
         self._worker = threading.Thread(target=self._work, name="decoding", daemon=True)
 
     def start(self) -> None:
@@ -250,7 +252,9 @@ class Scheduler:
             if own:
                 self._beat = began = time.monotonic()
                 outcomes = engine.admit(own)
-                self._gathering.note_encoding(time.monotonic() - began)
+                seconds = time.monotonic() - began
+                self._gathering.note_encoding(seconds)
+                self._encoding_seconds += seconds
                 self._deliver(outcomes)
                 self._fresh.extend(own)
 
@@ -263,7 +267,8 @@ class Scheduler:
         self._deliver(outcomes)
 
     def _measure_step(self, model: str, rows: int, seconds: float) -> None:
-        self._pace.note(model, rows, seconds)
+        self._pace.note(model, rows, seconds + self._encoding_seconds)
+        self._encoding_seconds = 0.0
         self._metrics.step_seconds.labels(model).observe(seconds)
         self._metrics.batch_rows.labels(model).observe(rows)
         now = time.monotonic()

@@ -132,7 +132,7 @@ class Settings(BaseSettings):
     max_wait_seconds: float = Field(default=5.0, gt=0, le=600)
     """Longest estimated wait for a first step; a request that would wait longer gets 503."""
 
-    max_rows: int = Field(default=64, ge=1, le=4_096)
+    max_rows: int = Field(default=32, ge=1, le=4_096)
     """Most hypotheses decoded side by side, over all models; the rest wait for a place."""
 
     deadline_seconds: float = Field(default=30.0, gt=0, le=600)

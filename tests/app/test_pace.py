@@ -29,6 +29,13 @@ def test_a_machine_that_gets_slower_is_noticed_by_steps_of_any_size(pace, rows, 
     assert pace.seconds(pace.work("model", 1_000)) == pytest.approx(0.06, rel=0.01)
 
 
+def test_a_moment_in_which_the_machine_was_busy_does_not_make_few_rows_look_slow(pace):
+    pace.calibrate("model", {1: 0.003, 100: 0.002, 200: 0.004})
+    for _ in range(200):
+        pace.note("model", 1, 0.006)
+    assert pace.seconds(pace.work("model", 1_000)) == pytest.approx(0.04, rel=0.01)
+
+
 def test_a_model_without_a_warm_up_has_a_guess(pace):
     pace.note("other", 1, 1.0)
     assert pace.seconds(pace.work("other", 10)) == pytest.approx(10 * UNMEASURED_SECONDS)
