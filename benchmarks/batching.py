@@ -1,17 +1,21 @@
 """Continuous against static batches over HTTP, from half of the capacity up to near all of it.
 
 `python -m benchmarks.batching --checkpoint FOLDER [--mixture mixed|everyday|long]
-[--shares 0.5 0.7 0.85] [--seconds N] [--beam N] [--json]`. Three services run side by side, of
-which one at a time is asked, so that whatever else happens on the machine happens to all:
+[--shares 0.5 0.7 0.85] [--seconds N] [--static-rows N] [--beam N] [--json]`. Three services run
+side by side, of which one at a time is asked, so that whatever else happens on the machine happens
+to all:
 
 - `continuous`: the service as it is;
 - `static`: nobody joins a table that is not empty, and each answer leaves when its sentence ends;
 - `whole`: the same, but answers wait for the end of their batch, the way of servers that collect a
   batch, run a model on it and hand the results out.
 
-The capacity is that of the continuous service. Each service gets the same sentences at the same
-moments of an open loop, for each share of that capacity. A service whose answers come ever later
-has a capacity below what is asked: `answered` tells.
+Static batches have up to `--static-rows` hypotheses: small ones would be encoded more often, and
+what a table of joining sentences is kept small for, that long ones are sooner done, they have less
+need of. The capacity is that of the continuous service. Each service gets the same sentences at the
+same moments of an open loop, for each share of that capacity. A service whose answers come ever
+later has a capacity below what is asked: `answered` tells. It is also told what others took of the
+processors, who ought to take nothing.
 """
 
 import argparse
@@ -28,11 +32,7 @@ PATH = "/v1/translate"
 CALLERS = 128
 WARM_SECONDS = 1
 CAPACITY_SECONDS = 6
-POLICIES: dict[str, tuple[str, ...]] = {
-    "continuous": (),
-    "static": ("static",),
-    "whole": ("whole",),
-}
+POLICIES = ("continuous", "static", "whole")
 PERCENTS = (50, 95, 99)
 
 
@@ -40,12 +40,11 @@ async def measure(options: argparse.Namespace) -> dict[str, float]:
     """Sentences a second and milliseconds, by policy and share."""
     sentences = MIXTURES[options.mixture](options.sentences)
     found: dict[str, float] = {}
+    others: list[float] = []
     async with contextlib.AsyncExitStack() as running:
         services = {
-            policy: await running.enter_async_context(
-                served(options.checkpoint, options.port + number, *words, max_wait_seconds=60)
-            )
-            for number, (policy, words) in enumerate(POLICIES.items())
+            policy: await running.enter_async_context(_served(policy, number, options))
+            for number, policy in enumerate(POLICIES)
         }
         for service in services.values():
             await _as_much_as_possible(service, sentences, options.beam, WARM_SECONDS)
@@ -57,13 +56,25 @@ async def measure(options: argparse.Namespace) -> dict[str, float]:
             for policy, service in services.items():
                 rate = share * found["capacity"]
                 requests = bodies(sentences, options.beam)
+                processors = service.processors()
                 answers = await open_loop(service.client, PATH, requests, rate, options.seconds)
+                others.append(processors.taken()["others"])
                 answered = rate_of(answers, options.seconds) * options.seconds / len(answers)
                 found[f"{policy}_{share}_answered"] = answered
                 for percent in PERCENTS:
                     latency = percentile(good(answers), percent)
                     found[f"{policy}_{share}_p{percent}"] = latency
+    found["processors_others"] = max(others)
     return found
+
+
+def _served(
+    policy: str, number: int, options: argparse.Namespace
+) -> contextlib.AbstractAsyncContextManager[Served]:
+    checkpoint, port = options.checkpoint, options.port + number
+    if policy == "continuous":
+        return served(checkpoint, port, max_wait_seconds=60)
+    return served(checkpoint, port, policy, max_wait_seconds=60, max_rows=options.static_rows)
 
 
 async def _as_much_as_possible(
@@ -86,6 +97,7 @@ def report(found: dict[str, float], shares: list[float], *, as_json: bool) -> No
                 ratios[f"{key}_ratio"] = ratio
                 line += f"{found[key]:9.0f} ({ratio:4.1f})"
             print(line)
+    print(f"processors that others took, at worst (should be 0): {found['processors_others']:.2f}")
     if as_json:
         print(json.dumps(ratios | found))
 
@@ -96,6 +108,7 @@ def main() -> None:
     parser.add_argument("--mixture", choices=list(MIXTURES), default="mixed")
     parser.add_argument("--shares", type=float, nargs="+", default=[0.5, 0.7, 0.85])
     parser.add_argument("--seconds", type=float, default=20, help="of each load")
+    parser.add_argument("--static-rows", type=int, default=64, help="hypotheses of a static batch")
     parser.add_argument("--beam", type=int, default=5)
     parser.add_argument("--sentences", type=int, default=1_000)
     parser.add_argument("--port", type=int, default=8250, help="and the two behind it")
