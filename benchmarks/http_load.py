@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import count
 from statistics import quantiles
 
 HOST = "127.0.0.1"
@@ -25,6 +26,8 @@ class Answer:
     """From the moment at which the request was due."""
     at: float
     """When the answer was there, in seconds from the beginning of the load."""
+    number: int
+    """Of the request, counted from 0 in the order in which they were made."""
 
 
 class Client:
@@ -96,15 +99,15 @@ async def open_loop(
     began = time.monotonic()
     answers: list[Answer] = []
 
-    async def ask(due: float) -> None:
+    async def ask(due: float, number: int) -> None:
         status = await client.post(path, next(bodies))
         now = time.monotonic()
-        answers.append(Answer(status, now - due, now - began))
+        answers.append(Answer(status, now - due, now - began, number))
 
     due, tasks = began, []
     while (due := due + draw.expovariate(rate)) < began + seconds:
         await asyncio.sleep(max(0.0, due - time.monotonic()))
-        tasks.append(asyncio.create_task(ask(due)))
+        tasks.append(asyncio.create_task(ask(due, len(tasks))))
     await asyncio.gather(*tasks)
     return answers
 
@@ -115,13 +118,14 @@ async def closed_loop(
     """So many callers who ask again as soon as they are answered: what the server can do."""
     began = time.monotonic()
     answers: list[Answer] = []
+    numbers = count()
 
     async def ask_again() -> None:
         while time.monotonic() < began + seconds:
-            due = time.monotonic()
+            due, number = time.monotonic(), next(numbers)
             status = await client.post(path, next(bodies))
             now = time.monotonic()
-            answers.append(Answer(status, now - due, now - began))
+            answers.append(Answer(status, now - due, now - began, number))
 
     await asyncio.gather(*(ask_again() for _ in range(callers)))
     return answers

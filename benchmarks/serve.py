@@ -6,7 +6,7 @@ one length, `capacity` what many callers get over HTTP. Then an open loop asks a
 capacity:
 
 - sentences of mixed lengths, of the service as it is and of two with static batches (see
-  `benchmarks/serve_worker.py`), at the same moments and in the same order;
+  `benchmarks/serve_worker.py`), of 64 hypotheses, at the same moments and in the same order;
 - sentences of everyday length alone, at their own capacity: a sentence six times as long takes six
   times as long on an idle machine too, so what waiting adds is better seen without them.
 
@@ -27,6 +27,7 @@ from pathlib import Path
 import torch
 
 from benchmarks import mixtures
+from benchmarks.batching import STATIC_ROWS
 from benchmarks.http_load import Answer, closed_loop, good, open_loop, percentile, rate_of
 from benchmarks.served import Served, served
 from model.batch import pad_sentences
@@ -79,7 +80,8 @@ class Loads:
             await self._idle_and_capacity("everyday_", service, self._everyday)
             await self._usual("everyday_", service, self._everyday, "everyday_")
         for number, policy in enumerate(("static", "whole"), start=1):
-            async with self._served(number, policy, max_wait_seconds=60) as service:
+            settings = {"max_wait_seconds": 60, "max_rows": STATIC_ROWS}
+            async with self._served(number, policy, **settings) as service:
                 await self._warm(service, self._mixed)
                 await self._usual(f"{policy}_", service, self._mixed)
         wait = max(0.01, WAIT_SHARE * self.found["p99"] / 1000)
