@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
@@ -11,8 +12,8 @@ from model.attention import AdditiveAttention, FixedVector, Memory
 from model.cell import CELLS
 from model.config import ModelConfig
 
-ExactLogits = Callable[[Int[Tensor, "R C"]], Float[Tensor, "R C"]]
-"""Takes C tokens of each of R rows, gives their logits in float32."""
+ExactLogits = Callable[[Int[np.ndarray, "R C"]], Float[np.ndarray, "R C"]]
+"""Takes C tokens of each of R rows, gives their logits in float32; on the host, as ranking is."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,8 +81,8 @@ class FastSeq2Seq:
         self._queries = query_readers(decoder, scale).packed(self.dtype)
         self._readout = Affine.of(decoder.readout_state).scaled(READOUT_SCALE).packed(self.dtype)
         self._output = Affine.of(model.output).packed(self.dtype)
-        self._exact_weight = model.output.weight.detach().clone()
-        self._exact_bias = model.output.bias.detach().clone()
+        self._exact_weight = model.output.weight.numpy(force=True).copy()
+        self._exact_bias = model.output.bias.numpy(force=True).copy()
 
     @torch.inference_mode()
     def encode(
@@ -131,17 +131,17 @@ class FastSeq2Seq:
         return Step(self._output(hidden), state, weights, exact)
 
     def _exact_logits(
-        self, hidden: Float[Tensor, "R D"], tokens: Int[Tensor, "R C"]
-    ) -> Float[Tensor, "R C"]:
+        self, hidden: Float[Tensor, "R D"], tokens: Int[np.ndarray, "R C"]
+    ) -> Float[np.ndarray, "R C"]:
         """The output layer for a few tokens, in float32, each row by itself.
 
         The packed product rounds its results as its factors, and bfloat16 has steps of 1/16 at the
         usual size of the best logits: enough to put the second best first.
         """
-        flat = tokens.flatten()
-        rows = self._exact_weight.index_select(0, flat).view(*tokens.shape, -1)
-        biases = self._exact_bias.index_select(0, flat).view(tokens.shape)
-        return rows.mul_(hidden[:, None]).sum(dim=-1).add_(biases)
+        rows = self._exact_weight.take(tokens, axis=0)
+        logits: Float[np.ndarray, "R C"] = np.vecdot(rows, hidden.numpy(force=True)[:, None])
+        logits += self._exact_bias.take(tokens)
+        return logits
 
     def _attend(
         self, query: Float[Tensor, "R A"], memory: FastMemory
