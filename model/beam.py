@@ -7,7 +7,9 @@ host's work, in numpy (see `model/layout.py`).
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from jaxtyping import Bool, Float, Int
+from torch import Tensor
 
 from model.config import ModelConfig
 from model.layout import RowLayout
@@ -25,6 +27,14 @@ class Extension:
     token_log_probs: Float[np.ndarray, " N"]
     log_probs: Float[np.ndarray, " N"]
     """Log-probability of the whole hypothesis, the new token included."""
+    in_place: bool
+    """Whether the parents are all rows in their order, so that nothing has to move."""
+
+    def inherited(self, rows: Float[Tensor, "R Z"]) -> Float[Tensor, "N Z"]:
+        """What the parents have, as rows of the new ones; the tensor itself where it can be."""
+        if self.in_place:
+            return rows
+        return rows.index_select(0, torch.from_numpy(self.parents).to(rows.device))
 
 
 def never_produced(config: ModelConfig) -> Bool[np.ndarray, " V"]:
@@ -63,6 +73,7 @@ def extend(
         options.tokens[parents, columns],
         options.log_probs[parents, columns],
         ranked[sentences, kept],
+        in_place=np.array_equal(parents, np.arange(log_probs.shape[0])),
     )
 
 
@@ -74,4 +85,11 @@ def _extend_single_rows(
     columns = options.log_probs.argmax(axis=1)
     token_log_probs = options.log_probs[rows, columns]
     tokens = options.tokens[rows, columns]
-    return Extension(rows, layout.sentences, tokens, token_log_probs, log_probs + token_log_probs)
+    return Extension(
+        rows,
+        layout.sentences,
+        tokens,
+        token_log_probs,
+        log_probs + token_log_probs,
+        in_place=True,
+    )

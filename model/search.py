@@ -35,7 +35,7 @@ from model.hypothesis import Ending, Hypothesis, SearchOptions, best_first, scor
 from model.ranking import CANDIDATES, Candidates, candidates, prescribe
 from model.search_events import Event, Failed, Finished, Progress, SearchRequest
 from model.step_model import M, StepModel
-from model.table import Columns, Rows, Sentence, Table, take_rows
+from model.table import Columns, Rows, Sentence, Table
 from model.trellis import Trellis
 
 CPU = torch.device("cpu")
@@ -180,10 +180,10 @@ class BeamSearch(Generic[M]):
     def _advance(self, table: Table[M], extension: Extension, step: Step) -> list[Event]:
         """Put the extended hypotheses in the table; those that end leave it."""
         nodes = self._record(table, extension, step)
-        ages = table.columns.ages + 1
+        table.columns = table.columns.older()
         at_eos = extension.tokens == self._eos_id
-        ended = at_eos | (ages >= table.columns.longest)[extension.sentences]
-        table.columns = replace(table.columns, ages=ages)
+        cut = table.columns.ages >= table.columns.longest
+        ended = at_eos | cut[extension.sentences]
         rows = Rows.extended(extension, step.state, nodes)
         if ended.any():
             self._end(table, extension, nodes, ended, at_eos)
@@ -212,8 +212,8 @@ class BeamSearch(Generic[M]):
             [table.rows.nodes[parent] for parent in parents],
             extension.tokens.tolist(),
             extension.token_log_probs.tolist(),
-            take_rows(step.weights, extension.parents),
-            take_rows(step.state, extension.parents) if table.wants_states else None,
+            extension.inherited(step.weights),
+            extension.inherited(step.state) if table.wants_states else None,
         )
 
     def _end(

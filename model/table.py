@@ -83,6 +83,10 @@ class Columns:
             self.bars[kept],
         )
 
+    def older(self) -> "Columns":
+        """The columns after one more step."""
+        return Columns(self.widths, self.ages + 1, self.longest, self.bars)
+
     def join(self, other: "Columns") -> "Columns":
         """These and then the other's."""
         return Columns(
@@ -124,7 +128,7 @@ class Rows:
         return cls(
             extension.sentences,
             extension.tokens,
-            take_rows(state, extension.parents),
+            extension.inherited(state),
             extension.log_probs,
             nodes,
         )
@@ -135,7 +139,7 @@ class Rows:
         return Rows(
             self.sentences[places],
             self.inputs[places],
-            take_rows(self.state, places),
+            self.state.index_select(0, torch.from_numpy(places).to(self.state.device)),
             self.log_probs[places],
             [self.nodes[row] for row in places.tolist()],
         )
@@ -153,14 +157,6 @@ class Rows:
     def on_device(self) -> tuple[Int[Tensor, " R"], Float[Tensor, "R Z"]]:
         """What the network's next step takes of them."""
         return torch.from_numpy(self.inputs).to(self.state.device), self.state
-
-
-def take_rows(tensor: Float[Tensor, "R Z"], places: Int[np.ndarray, " N"]) -> Float[Tensor, "N Z"]:
-    """These rows of a tensor; the tensor itself where they are all of them in order."""
-    count = tensor.shape[0]
-    if places.shape[0] == count and np.array_equal(places, np.arange(count)):
-        return tensor
-    return tensor.index_select(0, torch.from_numpy(places).to(tensor.device))
 
 
 class Table(Generic[M]):
@@ -231,7 +227,8 @@ class Table(Generic[M]):
 
     def replace_rows(self, rows: Rows) -> None:
         """Put the rows of the next step in place."""
-        if not np.array_equal(rows.sentences, self.rows.sentences):
+        before, after = self.rows.sentences, rows.sentences
+        if after is not before and not np.array_equal(after, before):
             self._forget_layout()
         self.rows = rows
 
