@@ -89,9 +89,9 @@ class Alignment:
     offset_encoding: OffsetEncoding
     link_threshold: float | None
     """From which weight or agreement on pairs are links; None: only the best of each token."""
-    link_rule: LinkRule
-    """What links go by, as the service says it: `weight` or `agreement` of both sides."""
     segments: tuple[SegmentAlignment, ...]
+    link_rule: LinkRule = "weight"
+    """What links go by, as the service says it: `weight` or `agreement` of both sides."""
 
     @cached_property
     def source_tokens(self) -> tuple[Token, ...]:

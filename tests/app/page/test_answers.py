@@ -346,7 +346,8 @@ def test_words_appear_as_they_are_made(translated):
             new MutationObserver(note).observe(drawing, { attributeFilter: ["target", "partial"] });
         }"""
     )
-    text = "We arrived late in the evening. The hotel was closed. A woman helped us."
+    # More sentences than are decoded side by side: they take longer than one frame of the page.
+    text = "We arrived late in the evening. The hotel was closed. A woman helped us. " * 8
     translated.locator("#text").fill(text)
     press(translated, "#translate")
     shown = translated.evaluate("shown")

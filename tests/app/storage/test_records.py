@@ -306,15 +306,18 @@ async def test_a_commit_waits_for_the_disk_unless_it_only_tidies(tmp_path):
 async def test_a_burst_of_reads_opens_no_more_connections_than_are_kept(tmp_path):
     database = await Database.open(Settings(data=tmp_path, database_pool_size=2))
     at_once = most = 0
+    another = asyncio.Barrier(2)  # each waits for one beside it: two can be open at once
 
     async def read(connection):
         nonlocal at_once, most
         at_once += 1
         most = max(most, at_once)
         await connection.execute(text("SELECT count(*) FROM records"))
+        await another.wait()
         at_once -= 1
 
-    await asyncio.gather(*(database.read(read) for _ in range(20)))
+    async with asyncio.timeout(30):
+        await asyncio.gather(*(database.read(read) for _ in range(20)))
     assert most == 2
     await database.close()
 
