@@ -229,6 +229,11 @@ def _inputs(
     return _Inputs(checkpoint, (pairs,), gold_align, reverse)
 
 
+def _status(error: Exception) -> int:
+    """Exit status of a failure, by the first kind in the table that it is one of."""
+    return next((STATUS[kind] for kind in STATUS if isinstance(error, kind)), BAD_INPUT)
+
+
 def _told(error: Exception) -> str:
     """Its message; that of the system names the file first, as all others do."""
     if isinstance(error, OSError) and error.filename and error.strerror:
@@ -252,7 +257,7 @@ def _run() -> None:
         if is_first() or isinstance(error, RankError):
             told = escape(_told(error))
             console.print(f"[red]error:[/red] {told}", highlight=False, soft_wrap=True)
-        raise SystemExit(STATUS.get(type(error), BAD_INPUT)) from error
+        raise SystemExit(_status(error)) from error
 
 
 if __name__ == "__main__":

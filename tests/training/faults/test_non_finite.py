@@ -13,6 +13,7 @@ import training.run
 import training.trainer
 from model.checkpoint import load_checkpoint
 from tests.training.faults.tiny_run import saved_step, store, write_run
+from training.__main__ import main
 from training.config_reader import read_config
 from training.divergence import Divergence
 from training.resume import write_durably
@@ -131,6 +132,16 @@ def test_what_never_becomes_finite_ends_with_the_pairs_and_keeps_the_last_state(
     assert saved_step(config) == 5
     assert newest(config)["position"]["skipped"] == 0
     assert ROLLBACKS == 3
+
+
+def test_the_command_tells_it_in_one_line_and_with_its_own_status(config, monkeypatch, capsys):
+    spoil(monkeypatch, range(7, 10**6))
+    monkeypatch.setattr("sys.argv", ["training", "train", str(config)])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 3
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.startswith("error: step 7: loss or gradient not finite")
 
 
 def test_a_validation_that_is_not_finite_is_never_the_best(config, monkeypatch):
