@@ -1,9 +1,11 @@
 """Trains variants of one network on the same corpus with the same budget, and compares them."""
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from statistics import median
 
 from rich.console import Console
 
@@ -32,7 +34,7 @@ class Budget:
 
     def __post_init__(self) -> None:
         given = [value for value in (self.steps, self.seconds) if value is not None]
-        if len(given) != 1 or given[0] <= 0:
+        if len(given) != 1 or not 0 < given[0] < math.inf:
             raise ConfigError("give --steps or --seconds, one of them, above 0")
 
     def steps_of(self, throughput: Throughput) -> int:
@@ -94,18 +96,35 @@ def _variant_run(
 def _throughputs(
     chosen: Sequence[Variant], prepared: Prepared, folder: Path, console: Console
 ) -> list[Throughput]:
-    """Measured once and kept, since budgets in seconds depend on it."""
-    keys = [variant.key(data=prepared.fingerprint) for variant in chosen]
+    """Measured once and kept, since budgets in seconds depend on it.
+
+    Variants that come later are timed beside those that are known, and count at the pace of then:
+    a machine that has become slower or faster moves none against the others.
+    """
+    keys = [_speed_key(variant, prepared) for variant in chosen]
     path = folder / "throughput.json"
+    kept: dict[str, Throughput] = {}
     if path.exists():
-        kept = json.loads(path.read_text(encoding="utf-8"))
-        if list(kept) == keys:
-            return [Throughput(**values) for values in kept.values()]
-    measured = measure_throughput(chosen, prepared, console)
-    folder.mkdir(parents=True, exist_ok=True)
-    by_key = {key: asdict(speed) for key, speed in zip(keys, measured, strict=True)}
-    write_durably(path, json.dumps(by_key, indent=1).encode())
-    return measured
+        values = json.loads(path.read_text(encoding="utf-8"))
+        kept = {key: Throughput(**speed) for key, speed in values.items()}
+    if not kept.keys() >= set(keys):
+        measured = dict(zip(keys, measure_throughput(chosen, prepared, console), strict=True))
+        paces = [
+            kept[key].seconds_per_update / speed.seconds_per_update
+            for key, speed in measured.items()
+            if key in kept
+        ]
+        pace = median(paces) if paces else 1.0
+        kept = {key: speed.at_pace(pace) for key, speed in measured.items()} | kept
+        folder.mkdir(parents=True, exist_ok=True)
+        by_key = {key: asdict(speed) for key, speed in kept.items()}
+        write_durably(path, json.dumps(by_key, indent=1).encode())
+    return [kept[key] for key in keys]
+
+
+def _speed_key(variant: Variant, prepared: Prepared) -> str:
+    training = variant.config.training
+    return variant.key(data=prepared.fingerprint, threads=training.threads, device=training.device)
 
 
 def _tell(number: int, total: int, run: VariantRun, console: Console) -> None:

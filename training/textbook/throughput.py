@@ -27,6 +27,10 @@ class Throughput:
     tokens_per_second: float
     """Target tokens, at that median."""
 
+    def at_pace(self, pace: float) -> "Throughput":
+        """The same variant where every update takes `pace` times as long."""
+        return Throughput(self.seconds_per_update * pace, self.tokens_per_second / pace)
+
 
 def measure_throughput(
     chosen: Sequence[Variant], prepared: Prepared, console: Console

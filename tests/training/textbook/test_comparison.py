@@ -1,6 +1,7 @@
 """A comparison on our own corpus: resumed where it was killed, and never trained twice."""
 
 import json
+import math
 import os
 import signal
 import sys
@@ -131,7 +132,22 @@ def test_measured_speeds_are_kept_for_the_resumed_comparison(write_corpus):
     assert [s.throughput for s in again.standings] == [s.throughput for s in first.standings]
 
 
-@pytest.mark.parametrize("budget", [{}, {"steps": 3, "seconds": 1.0}, {"seconds": 0.0}])
+def test_a_variant_added_later_leaves_the_budget_in_seconds_of_those_before(
+    config, updates, monkeypatch
+):
+    compare(config, [read_variation("cell=rnn")], Budget(seconds=1.2), QUIET)
+    busy = [Throughput(0.2, 250.0), Throughput(0.4, 250.0)]  # twice as slow as it was then
+    monkeypatch.setattr(module, "measure_throughput", lambda *_: busy)
+    comparison = compare(config, VARIED[:1], Budget(seconds=1.2), QUIET)
+    assert [s.result.steps for s in comparison.standings] == [12, 6]
+    assert [s.throughput.tokens_per_second for s in comparison.standings] == [500.0, 500.0]
+    assert updates.made == 12 + 6
+
+
+@pytest.mark.parametrize(
+    "budget",
+    [{}, {"steps": 3, "seconds": 1.0}, {"seconds": 0.0}, {"seconds": math.inf}],
+)
 def test_budget_is_one_of_two(budget):
     with pytest.raises(ConfigError, match="--steps or --seconds"):
         Budget(**budget)
