@@ -25,13 +25,12 @@ from training.download.transfer import DownloadError
 from training.evaluation import evaluate as evaluate_checkpoint
 from training.evaluation_report import print_evaluation
 from training.gold import GoldError
-from training.head import train_head
+from training.head import check_fits, train_head
 from training.interruption import (
     INTERRUPTED,
     Interrupted,
     RunLockedError,
-    run_lock,
-    stop_signals,
+    work_to_abandon,
 )
 from training.prepare import prepare as prepare_corpus
 from training.ranks import RankError, ending_at_once, is_first
@@ -83,7 +82,7 @@ def commands() -> None:
 def prepare(config: ConfigFile) -> None:
     """Clean the corpus, train the tokenizer(s), and write token ids into the run folder."""
     settings = read_config(config)
-    with run_lock(settings.run), stop_signals() as stop, stop.abandoning():
+    with work_to_abandon(settings.run):
         prepared = prepare_corpus(settings, console)
     console.print(f"{len(prepared.train):,} training pairs in {prepared.folder}")
 
@@ -118,7 +117,8 @@ def train(
 def align(config: ConfigFile) -> None:
     """Make silver links between the words of the prepared corpus, for the alignment head."""
     settings = read_config(config)
-    make_links(settings, prepare_corpus(settings, console), console)
+    with work_to_abandon(settings.run):
+        make_links(settings, prepare_corpus(settings, console), console)
 
 
 @cli.command()
@@ -131,8 +131,10 @@ def head(
     """Train an alignment head on a finished checkpoint and put it in there."""
     settings = read_config(config)
     folder = checkpoint or settings.checkpoint_folder
-    prepared = prepare_corpus(settings, console)
-    train_head(settings, prepared, make_links(settings, prepared, console), folder, console)
+    with work_to_abandon(settings.run):
+        prepared = prepare_corpus(settings, console)
+        check_fits(load_checkpoint(folder), prepared, folder)  # before minutes go into links
+        train_head(settings, prepared, make_links(settings, prepared, console), folder, console)
     console.print(f"Checkpoint with head: {folder}")
 
 

@@ -70,7 +70,7 @@ def train_head(
         path: read_gold(path, reverse=config.data.reverse) for path in config.validation.gold_align
     }
     checkpoint = load_checkpoint(folder)
-    _check_fits(checkpoint, prepared, folder)
+    check_fits(checkpoint, prepared, folder)
     if config.training.threads:
         torch.set_num_threads(config.training.threads)
     placement = place(config.training.device, config.training.precision)
@@ -100,6 +100,20 @@ def train_head(
         digest=checkpoint.digest,
     )
     return metrics
+
+
+def check_fits(checkpoint: Checkpoint, prepared: Prepared, folder: Path) -> None:
+    """CheckpointError unless a head can be trained on `checkpoint` with this corpus."""
+    if checkpoint.manifest.config.attention == "none":
+        raise CheckpointError(
+            f'{folder}: attention is "none", so there is nothing a head could choose among'
+        )
+    own = checkpoint.source_tokenizer.serialized, checkpoint.target_tokenizer.serialized
+    if own != (prepared.source_spm, prepared.target_spm):
+        raise CheckpointError(
+            f"{folder}: its tokenizers are not those of {prepared.folder}; "
+            "a head is trained on the corpus that its translator was trained on"
+        )
 
 
 class HeadTrainer:
@@ -267,19 +281,6 @@ def _lines(prepared: Prepared, side: str, wanted: npt.NDArray[np.bool_]) -> dict
         return {
             number: line.removesuffix("\n") for number, line in enumerate(file) if wanted[number]
         }
-
-
-def _check_fits(checkpoint: Checkpoint, prepared: Prepared, folder: Path) -> None:
-    if checkpoint.manifest.config.attention == "none":
-        raise CheckpointError(
-            f'{folder}: attention is "none", so there is nothing a head could choose among'
-        )
-    own = checkpoint.source_tokenizer.serialized, checkpoint.target_tokenizer.serialized
-    if own != (prepared.source_spm, prepared.target_spm):
-        raise CheckpointError(
-            f"{folder}: its tokenizers are not those of {prepared.folder}; "
-            "a head is trained on the corpus that its translator was trained on"
-        )
 
 
 def _bar(console: Console) -> Progress:

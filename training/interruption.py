@@ -112,3 +112,10 @@ def run_lock(folder: Path) -> Iterator[None]:
         file.write(f"process {os.getpid()} on {socket.gethostname()}")
         file.flush()
         yield
+
+
+@contextmanager
+def work_to_abandon(folder: Path) -> Iterator[None]:
+    """Hold the folder for work that leaves nothing half done: a signal raises Interrupted in it."""
+    with run_lock(folder), stop_signals() as stop, stop.abandoning():
+        yield

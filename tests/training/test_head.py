@@ -18,6 +18,7 @@ from training.__main__ import main
 from training.aligner import AlignerError, white_space_words
 from training.config_reader import read_config
 from training.head import train_head
+from training.interruption import run_lock
 from training.prepare import prepare
 from training.silver import align, load_links, piece_links
 
@@ -139,6 +140,26 @@ def test_the_command_makes_links_and_head(config, monkeypatch):
         main()
     assert exit_of_head.value.code == 0
     assert load_checkpoint(config.checkpoint_folder).alignment_head is not None
+
+
+@pytest.mark.parametrize("name", ["align", "head"])
+def test_a_run_folder_in_use_is_left_alone(config, monkeypatch, name):
+    path = config.run.parent / "run.toml"
+    monkeypatch.setattr("sys.argv", ["training", name, str(path)])
+    with run_lock(config.run), pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 5
+    assert not config.prepared_folder.exists()
+
+
+def test_a_checkpoint_that_does_not_fit_costs_no_alignment(config, monkeypatch, capsys):
+    untrained(config, prepare(config, QUIET), attention="none")
+    monkeypatch.setattr("sys.argv", ["training", "head", str(config.run.parent / "run.toml")])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    assert "attention is" in capsys.readouterr().err
+    assert not (config.prepared_folder / "links").exists()
 
 
 def test_silver_links_are_kept_until_their_source_changes(config):

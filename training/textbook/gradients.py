@@ -15,7 +15,7 @@ from model.seq2seq import Seq2Seq
 from training.batches import TrainingBatch
 from training.config import TrainingConfig
 from training.corpus import Pair
-from training.interruption import run_lock
+from training.interruption import work_to_abandon
 from training.memory import keep_freed_memory
 from training.precision import place
 from training.prepare import Prepared, prepare
@@ -76,10 +76,10 @@ class Gradients:
 def gradients_of_config(config: TrainingConfig, steps: int, console: Console) -> Gradients:
     """Train each cell for `steps` updates and measure it before and after; clipping beside it.
 
-    Raises CorpusError, RunLockedError, TrainingError or OSError.
+    Raises CorpusError, RunLockedError, Interrupted, TrainingError or OSError.
     """
     keep_freed_memory()
-    with run_lock(config.run):
+    with work_to_abandon(config.run):
         prepared = prepare(config, console)
         placement = place(config.training.device, config.training.precision)
         batch = longest_pairs(prepared.validation).to(placement.device)

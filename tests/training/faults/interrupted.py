@@ -7,9 +7,12 @@ import signal
 import threading
 import time
 
+import training.head
 import training.prepare
 import training.resume
 import training.run
+import training.silver
+import training.textbook.gradients
 import training.validation
 from tests.training.faults.processes import command
 from training.config import TokenizerConfig
@@ -70,9 +73,16 @@ def train_interrupted(phase, config, output):
     command(["train", config], output)
 
 
-def prepare_interrupted(config, output):
-    training.prepare.clean = stop_and_dawdle
-    command(["prepare", config], output)
+def abandoned(name, arguments, output):
+    """A command that leaves nothing half done, with the signal in the midst of its work."""
+    owner, work = {
+        "prepare": (training.prepare, "clean"),
+        "align": (training.silver, "pharaoh_links"),
+        "head": (training.head.HeadTrainer, "train"),
+        "gradients": (training.textbook.gradients, "measure"),
+    }[name]
+    setattr(owner, work, stop_and_dawdle)
+    command([name, *arguments], output)
 
 
 def train_as_rank(rank, world, port, config, output, noted=None):

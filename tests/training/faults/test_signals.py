@@ -1,12 +1,13 @@
 """SIGTERM ends training within twenty seconds whatever it is doing, and nothing is lost."""
 
+import shutil
 import signal
 
 import pytest
 
-from tests.training.faults.interrupted import prepare_interrupted, train_interrupted
+from tests.training.faults.interrupted import abandoned, train_interrupted
 from tests.training.faults.processes import command, end, start
-from tests.training.faults.tiny_run import state_digest, write_run
+from tests.training.faults.tiny_run import PAIRS, state_digest, write_run
 from training.interruption import Interrupted, StopSignals, in_background
 
 TRAINING = "max_steps = 12\nsave_every_steps = 5\nvalidate_every_steps = 6"
@@ -40,12 +41,42 @@ def test_the_same_command_goes_on_after_a_signal(tmp_path, unbroken, phase, said
     assert state_digest(config) == unbroken
 
 
-def test_a_signal_ends_prepare_and_leaves_nothing_half_done(tmp_path):
-    config = write_run(tmp_path / "a", TRAINING)
-    process = start(prepare_interrupted, config, tmp_path / "output.txt")
-    assert end(process, WITHIN_SECONDS) == 75
-    assert not (config.parent / "run" / "prepared").exists()
-    assert end(start(command, ["prepare", config], tmp_path / "output.txt")) == 0
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A finished run that has links of its own for a head."""
+    config = write_run(tmp_path_factory.mktemp("finished") / "a", TRAINING)
+    (config.parent / "links.txt").write_text("0-0\n" * len(PAIRS))
+    with config.open("a") as file:
+        file.write('[align]\nlinks = "links.txt"\n[head]\nmax_steps = 2\nunits = 8\n')
+    for name in ("train", "align"):
+        assert end(start(command, [name, config], config.with_name("output.txt"))) == 0
+    return config
+
+
+@pytest.mark.parametrize(
+    ("name", "missing"),
+    [("prepare", "prepared"), ("align", "prepared/links"), ("head", None), ("gradients", None)],
+)
+def test_a_signal_ends_what_leaves_nothing_half_done(tmp_path, finished, name, missing):
+    folder = shutil.copytree(finished.parent, tmp_path / "a")
+    run, config, output = folder / "run", folder / finished.name, tmp_path / "output.txt"
+    if missing is not None:
+        shutil.rmtree(run / missing)
+    arguments = [config, "--steps", 1] if name == "gradients" else [config]
+    before = files(run)
+    assert end(start(abandoned, name, arguments, output), WITHIN_SECONDS) == 75
+    assert "the same command begins this again" in output.read_text(encoding="utf-8")
+    assert files(run) == before
+    assert end(start(command, [name, *arguments], output)) == 0
+
+
+def files(folder):
+    """The bytes of all files but the lock and what is being built beside its place."""
+    return {
+        path: path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and path.name != ".lock" and ".building" not in str(path)
+    }
 
 
 def test_a_second_signal_ends_the_process_at_once():
