@@ -26,6 +26,8 @@ from joeynmt.search import search
 from joeynmt.vocabulary import Vocabulary
 
 CPU = torch.device("cpu")
+DEVICE = torch.device(sys.argv[2])
+"""Where it trains; it translates on the CPU."""
 
 
 def network(dropout):
@@ -80,7 +82,7 @@ def padded(rows):
     return torch.tensor([row + [PAD] * (longest - len(row)) for row in rows])
 
 
-def batch_of(source, target=None):
+def batch_of(source, target=None, device=CPU):
     lengths = torch.tensor([len(row) for row in source])
     trg = None if target is None else padded([[BOS, *row] for row in target])
     return Batch(
@@ -90,7 +92,7 @@ def batch_of(source, target=None):
         trg,
         None,
         torch.arange(len(source)),
-        CPU,
+        device,
         pad_index=PAD,
         eos_index=EOS,
         is_train=target is not None,
@@ -108,7 +110,7 @@ def without_end(hidden):
 
 
 decoder.decoder.output_layer.forward = without_end
-learner = network(0.3).train()
+learner = network(0.3).train().to(DEVICE)
 learner.loss_function = ("crossentropy", 0.1)
 optimizer = torch.optim.Adam(learner.parameters(), lr=1e-3)
 
@@ -125,7 +127,7 @@ def decode(sentences, batch, beam):
 
 def train(source, target):
     started = time.perf_counter()
-    batch = batch_of(source, target)
+    batch = batch_of(source, target, DEVICE)
     batch.sort_by_src_length()
     loss, *_ = learner(
         return_type="loss",
@@ -140,6 +142,8 @@ def train(source, target):
     torch.nn.utils.clip_grad_norm_(learner.parameters(), 1.0)
     optimizer.step()
     optimizer.zero_grad()
+    if DEVICE.type == "cuda":
+        torch.cuda.synchronize()
     return {"seconds": time.perf_counter() - started}
 
 

@@ -24,7 +24,7 @@ from training.precision import place
 from training.prepare import Prepared
 from training.trainer import Trainer
 
-threads = int(sys.argv[1])
+threads, device = int(sys.argv[1]), sys.argv[2]
 torch.set_num_threads(threads)
 keep_freed_memory()
 set_imports_aside()
@@ -63,10 +63,13 @@ def learner() -> Trainer:
     data = DataConfig(
         train=(nowhere,), validation=(nowhere,), source_language="a", target_language="b"
     )
-    settings = TrainerConfig(max_steps=10**6, threads=threads)
+    # Batches come from outside; with no budget they are padded to no more rows than they have.
+    settings = TrainerConfig(
+        max_steps=10**6, threads=threads, cuda_graphs=device == "cuda", max_batch_tokens=1
+    )
     config = TrainingConfig(run=nowhere, data=data, model=CONFIG, training=settings)
     prepared = Prepared(nowhere, empty, empty, b"", b"", {}, "", {})
-    return Trainer(config, prepared, place("cpu", "auto"))
+    return Trainer(config, prepared, place(device, "auto"))
 
 
 fast = endless()
@@ -88,6 +91,8 @@ def train(source: list[list[int]], target: list[list[int]]) -> dict[str, float]:
     started = time.perf_counter()
     rows = np.arange(len(source))
     trainer.learn(collate(corpus, rows, pad_id=PAD, bos_id=BOS))
+    if device == "cuda":
+        torch.cuda.synchronize()
     return {"seconds": time.perf_counter() - started}
 
 

@@ -37,9 +37,9 @@ def joey_python() -> str:
 
 
 class Worker:
-    """One process of one system with a fixed number of threads."""
+    """One process of one system with a fixed number of threads; it trains on `device`."""
 
-    def __init__(self, system: str, threads: int) -> None:
+    def __init__(self, system: str, threads: int, device: str = "cpu") -> None:
         python = joey_python() if system == "joey" else sys.executable
         environment = os.environ | {
             "OMP_NUM_THREADS": str(threads),
@@ -47,7 +47,7 @@ class Worker:
             "PYTHONWARNINGS": "ignore",
         }
         self._process = subprocess.Popen(
-            [python, str(HERE / f"{system}_worker.py"), str(threads)],
+            [python, str(HERE / f"{system}_worker.py"), str(threads), device],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=environment,

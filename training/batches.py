@@ -62,6 +62,8 @@ class BatchPlan:
     """Share of the pairs that are joined to longer examples, others in every epoch."""
     joined_pieces: int = 60
     """Longest example that pairs are joined to."""
+    multiple: int = 1
+    """Sides count as rounded up to a multiple of it, where batches will be padded so."""
     rank: int = 0
     world: int = 1
 
@@ -79,7 +81,9 @@ class BatchPlan:
         )
         # By target length first, whose padding costs most (output layer), then by source length.
         order = np.lexsort((source_key, np.floor(target_key)))
-        batches = _cut(order, np.maximum(source, target), self.max_batch_tokens)
+        longest = np.maximum(source, target)
+        padded = -(-longest // self.multiple) * self.multiple
+        batches = _cut(order, padded, self.max_batch_tokens)
         return Epoch(examples, [batches[i] for i in random.permutation(len(batches))])
 
     def batches(self, epoch: int, start: int = 0) -> Iterator[TrainingBatch]:

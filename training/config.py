@@ -151,6 +151,9 @@ class TrainerConfig:
     """Type of the matrix products; `auto` takes bfloat16 where it is faster."""
     device: Device = "auto"
     """Where the network runs; `auto` takes a GPU if there is one."""
+    cuda_graphs: bool = False
+    """On one GPU: record the passes of every shape of batch and replay them, sides padded to
+    multiples of 8. Has never been run; checks itself at the start."""
     threads: int | None = None
     """CPU threads of torch; None leaves its own choice."""
     validate_every_steps: int | None = None

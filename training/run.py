@@ -103,7 +103,7 @@ class _Run:
         self._stopped = False
         self._console = console
         self._placement = place(config.training.device, config.training.precision)
-        self._trainer = Trainer(config, prepared, self._placement, ranks)
+        self._trainer = Trainer(config, prepared, self._placement, ranks, console.print)
         self._validate = Validator(config, prepared, self._placement)
         self._divergence = Divergence(config.model.target_vocabulary_size)
         self._failed_writes = 0

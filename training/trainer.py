@@ -2,9 +2,10 @@
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any
+from warnings import warn
 
 import torch
 from torch import nn
@@ -13,9 +14,10 @@ from model.seq2seq import Seq2Seq
 from model.tokenizer import Tokenizer
 from training.average import moving_average
 from training.batches import BatchPlan, TrainingBatch
+from training.captured import MULTIPLE, CapturedPasses, CudaGraphs, Pass
 from training.config import TrainingConfig
-from training.loss import label_smoothed_cross_entropy
 from training.memory import return_fragments
+from training.passes import Passes
 from training.precision import Placement
 from training.prepare import Prepared
 from training.ranks import Ranks
@@ -94,6 +96,7 @@ class Trainer:
         prepared: Prepared,
         placement: Placement,
         ranks: Ranks | None = None,
+        say: Callable[[str], object] = warn,
     ) -> None:
         self.config = config
         self._ranks = ranks or Ranks()
@@ -114,7 +117,7 @@ class Trainer:
                 Tokenizer(prepared.target_spm),
             )
         self.model.to(placement.device)
-        self._parallel = self._ranks.parallel(self.model)
+        passes = Passes(self.model, config, placement, self._ranks)
         if not self._ranks.first:
             # All begin with the same weights, but drop different units.
             torch.manual_seed(self._settings.seed + SEED_STEP * self._ranks.rank)
@@ -134,12 +137,21 @@ class Trainer:
             bos_id=config.model.bos_id,
             joined_share=self._settings.joined_share,
             joined_pieces=self._settings.joined_pieces,
+            multiple=MULTIPLE if self._settings.cuda_graphs else 1,
             rank=self._ranks.rank,
             world=self._ranks.world,
         )
+        self._passes = self._recorded(passes, say) if self._settings.cuda_graphs else passes
         self.total_steps = self._settings.max_steps or (
             len(self.plan.epoch(0)) * (self._settings.max_epochs or 0)
         )
+
+    def _recorded(self, passes: Passes, say: Callable[[str], object]) -> Pass:
+        device = self._placement.device
+        if device.type != "cuda" or self._ranks.world > 1:
+            say("training.cuda_graphs is for one process on a GPU: training goes on without")
+            return passes
+        return CapturedPasses(passes, self.model, self.plan, device, CudaGraphs(device), say)
 
     @property
     def averaged_model(self) -> Seq2Seq:
@@ -166,7 +178,7 @@ class Trainer:
         while not self.finished:
             epoch = self.plan.epoch(self.position.epoch)
             for number in range(self.position.batch, len(epoch)):
-                update = self.learn(self.plan.batch(epoch[number]).to(self._placement.device))
+                update = self.learn(self.plan.batch(epoch[number]))
                 self._move_on(len(epoch))
                 if self.position.step % UPDATES_BETWEEN_RETURNS == 0:
                     return_fragments()
@@ -189,22 +201,9 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.model.train()
-        self.optimizer.zero_grad()
-        with self._placement.autocast():
-            forced = self._parallel(batch.source.ids, batch.source.lengths, batch.inputs)
-        sums = label_smoothed_cross_entropy(
-            forced.logits,
-            batch.targets,
-            pad_id=self.config.model.pad_id,
-            smoothing=self._settings.label_smoothing,
-        )
-        likelihood, count = self._ranks.total(
-            torch.stack([sums.negative_log_likelihood.double(), sums.tokens.double()])
-        ).tolist()
+        self.optimizer.zero_grad(set_to_none=not self._settings.cuda_graphs)
+        likelihood, count = self._passes(batch).tolist()
         tokens = max(1, int(count))
-        with self._ranks.answering():
-            # Ranks take the mean of their gradients; what is wanted is the sum.
-            torch.autograd.backward(sums.smoothed * self._ranks.world / tokens)
         norm = self._clip()
         if math.isfinite(norm):
             self.optimizer.step()

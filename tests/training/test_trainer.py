@@ -160,6 +160,14 @@ def test_resuming_with_other_settings_is_refused_with_their_difference(config, p
     assert "threads" not in str(refusal.value)
 
 
+def test_graphs_are_asked_for_in_vain_where_there_is_no_gpu(config, prepared):
+    said = []
+    asked = replace(config, training=replace(config.training, cuda_graphs=True))
+    trainer = run_to(Trainer(asked, prepared, CPU, say=said.append), 2)
+    assert said == ["training.cuda_graphs is for one process on a GPU: training goes on without"]
+    assert trainer.position.step == 2
+
+
 def test_best_is_the_lowest_loss_and_never_nan(config, prepared):
     trainer = Trainer(config, prepared, CPU)
     assert trainer.record(2.0)

@@ -9,8 +9,8 @@ import torch
 from rich.console import Console
 
 import training.divergence
+import training.passes
 import training.run
-import training.trainer
 from model.checkpoint import load_checkpoint
 from tests.training.faults.tiny_run import saved_step, store, write_run
 from training.__main__ import main
@@ -43,7 +43,7 @@ def newest(config):
 
 def spoil(monkeypatch, updates, factor=math.nan):
     """Multiply the loss of these updates (numbered from 1, every attempt counts)."""
-    right, count = training.trainer.label_smoothed_cross_entropy, iter(range(1, 10**6))
+    right, count = training.passes.label_smoothed_cross_entropy, iter(range(1, 10**6))
 
     def wrong(*arguments, **options):
         sums = right(*arguments, **options)
@@ -51,7 +51,7 @@ def spoil(monkeypatch, updates, factor=math.nan):
             return sums
         return type(sums)(sums.smoothed * factor, sums.negative_log_likelihood, sums.tokens)
 
-    monkeypatch.setattr(training.trainer, "label_smoothed_cross_entropy", wrong)
+    monkeypatch.setattr(training.passes, "label_smoothed_cross_entropy", wrong)
 
 
 def all_finite(state):
