@@ -32,6 +32,7 @@ from training.interruption import (
     RunLockedError,
     work_to_abandon,
 )
+from training.precision import place
 from training.prepare import prepare as prepare_corpus
 from training.ranks import RankError, ending_at_once, is_first
 from training.resume import ResumeError
@@ -131,6 +132,7 @@ def head(
     """Train an alignment head on a finished checkpoint and put it in there."""
     settings = read_config(config)
     folder = checkpoint or settings.checkpoint_folder
+    place(settings.training.device, settings.training.precision)  # else said after all the work
     with work_to_abandon(settings.run):
         prepared = prepare_corpus(settings, console)
         check_fits(load_checkpoint(folder), prepared, folder)  # before minutes go into links
@@ -175,7 +177,7 @@ def evaluate(
         raise CorpusError(f"{inputs.pairs[0]}: no pair with text on both sides")
     if torch.cuda.is_available():
         loaded.model.cuda()
-    with Progress(console=console, transient=True) as progress:
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         evaluation, translated = evaluate_checkpoint(
             loaded,
             kept,

@@ -4,6 +4,7 @@ The sections of the file are the fields of `TrainingConfig`. The exact vocabular
 the tokenizer, so `[model]` is a complete `ModelConfig` before a single sentence has been read.
 """
 
+import math
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -26,6 +27,10 @@ class ConfigError(ValueError):
 def _require(condition: bool, name: str, value: object, wanted: str) -> None:
     if not condition:
         raise ConfigError(f"{name} is {value!r}; it must be {wanted}")
+
+
+def _require_rate(value: float) -> None:
+    _require(0 < value < math.inf, "learning_rate", value, "above 0 and finite")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,9 +185,9 @@ class TrainerConfig:
         )
         _require(0 <= self.joined_share <= 1, "joined_share", self.joined_share, "in [0, 1]")
         _require(self.joined_pieces >= 1, "joined_pieces", self.joined_pieces, "at least 1")
-        _require(self.learning_rate > 0, "learning_rate", self.learning_rate, "above 0")
+        _require_rate(self.learning_rate)
         for name in ("warmup_steps", "weight_decay", "clip_norm", "seed"):
-            _require(getattr(self, name) >= 0, name, getattr(self, name), "at least 0")
+            _require(0 <= getattr(self, name) < math.inf, name, getattr(self, name), "at least 0")
         for name in ("label_smoothing", "ema_decay"):
             _require(0 <= getattr(self, name) < 1, name, getattr(self, name), "in [0, 1)")
 
@@ -246,9 +251,9 @@ class HeadTrainingConfig:
         for name in ("units", "max_steps", "max_batch_tokens", "joined_pieces", "held_out"):
             _require(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
         _require(0 <= self.joined_share <= 1, "joined_share", self.joined_share, "in [0, 1]")
-        _require(self.learning_rate > 0, "learning_rate", self.learning_rate, "above 0")
+        _require_rate(self.learning_rate)
         for name in ("weight_decay", "seed"):
-            _require(getattr(self, name) >= 0, name, getattr(self, name), "at least 0")
+            _require(0 <= getattr(self, name) < math.inf, name, getattr(self, name), "at least 0")
         _require(0 <= self.dropout < 1, "dropout", self.dropout, "in [0, 1)")
 
 

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
+from errno import ENOTDIR
 from fcntl import LOCK_EX, LOCK_NB, flock
 from pathlib import Path
 from types import FrameType
@@ -95,9 +96,13 @@ def in_background(work: Callable[[], T]) -> T:
 def run_lock(folder: Path) -> Iterator[None]:
     """Hold the folder for this process; RunLockedError if another one does.
 
-    The kernel drops the lock when a process dies, so a killed run leaves nothing to clean up.
+    Raises NotADirectoryError where it is no folder. The kernel drops the lock when a process dies,
+    so a killed run leaves nothing to clean up.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise NotADirectoryError(ENOTDIR, "not a folder", str(folder)) from error
     with (folder / ".lock").open("a+") as file:
         try:
             flock(file, LOCK_EX | LOCK_NB)

@@ -16,11 +16,12 @@ from training.fingerprint import data_components
 from training.gold import read_gold
 from training.interruption import Interrupted, StopSignals, run_lock, stop_signals
 from training.memory import keep_freed_memory
-from training.precision import place
+from training.precision import Placement, place
 from training.prepare import Prepared, load_prepared, prepare
 from training.ranks import Ranks, all_ranks
 from training.reporter import Reporter
 from training.resume import ResumeStore, check_resumable
+from training.starting_weights import starting_checkpoint
 from training.trainer import NonFiniteError, Trainer, TrainingError
 from training.validation import Validation, Validator
 
@@ -41,6 +42,7 @@ def train(
     RunLockedError, TrainingError, RankError or OSError.
     """
     keep_freed_memory()
+    placement = place(config.training.device, config.training.precision)
     with (
         stop_signals() as stop,
         all_ranks(config.training.rank_timeout) as ranks,
@@ -63,7 +65,7 @@ def train(
             return None
         if state is not None:
             state["world"] = ranks.world
-        run = _Run(config, load_prepared(config), store, ranks, stop, quiet)
+        run = _Run(config, load_prepared(config), store, placement, ranks, stop, quiet)
         return run.train(state)
 
 
@@ -74,8 +76,11 @@ def _begin(
     state, complaints = store.load()
     for complaint in complaints:
         console.print(f"[yellow]{complaint}; going back to the save before[/yellow]")
-    for folder in config.validation.gold_align:  # before an hour is spent on preparing the corpus
+    # Before an hour is spent on preparing the corpus.
+    for folder in config.validation.gold_align:
         read_gold(folder, reverse=config.data.reverse)
+    if config.training.start_from is not None:
+        starting_checkpoint(config.training.start_from, config.model)
     components = data_components(config)
     if state is not None:
         check_resumable(
@@ -91,6 +96,7 @@ class _Run:
         config: TrainingConfig,
         prepared: Prepared,
         store: ResumeStore,
+        placement: Placement,
         ranks: Ranks,
         stop: StopSignals,
         console: Console,
@@ -102,9 +108,9 @@ class _Run:
         self._stop = stop
         self._stopped = False
         self._console = console
-        self._placement = place(config.training.device, config.training.precision)
-        self._trainer = Trainer(config, prepared, self._placement, ranks, console.print)
-        self._validate = Validator(config, prepared, self._placement)
+        self._placement = placement
+        self._trainer = Trainer(config, prepared, placement, ranks, console.print)
+        self._validate = Validator(config, prepared, placement)
         self._divergence = Divergence(config.model.target_vocabulary_size)
         self._failed_writes = 0
 

@@ -173,7 +173,7 @@ def _piece_links(
         linked = pharaoh_links(path, len(source_text))
     segment = aligner_words if path is None else white_space_words
     tokenizers = Tokenizer(prepared.source_spm), Tokenizer(prepared.target_spm)
-    with Progress(console=console, transient=True) as progress:
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         numbered = enumerate(zip(source_text, target_text, linked, strict=True))
         for number, (one, other, pairs) in progress.track(
             numbered, len(source_text), description="Linking pieces"

@@ -29,11 +29,9 @@ def start_from(folder: Path, model: Seq2Seq, source: Tokenizer, target: Tokenize
     """Fill `model`, whose vocabularies are the given ones, from the checkpoint in `folder`.
 
     A piece that is new gets the mean row of the pieces that the old tokenizer spells it with.
-    Returns the name and the digest of the checkpoint. Raises CheckpointError if it cannot be read
-    and ConfigError if its network is of another shape.
+    Returns the name and the digest of the checkpoint. Raises what `starting_checkpoint` does.
     """
-    checkpoint = load_checkpoint(folder)
-    _check_shapes(checkpoint.manifest.config, model.config, folder)
+    checkpoint = starting_checkpoint(folder, model.config)
     weights = dict(checkpoint.model.named_parameters())
     source_rows, target_rows = _matcher(checkpoint, source, target)
     with torch.no_grad():
@@ -45,6 +43,16 @@ def start_from(folder: Path, model: Seq2Seq, source: Tokenizer, target: Tokenize
                 weight = target_rows(weight)
             parameter.copy_(weight)
     return f"{checkpoint.manifest.name} {checkpoint.digest[:12]}"
+
+
+def starting_checkpoint(folder: Path, config: ModelConfig) -> Checkpoint:
+    """The checkpoint in `folder`, if a network of this configuration can begin with its weights.
+
+    Raises CheckpointError if it cannot be read and ConfigError if its network is of another shape.
+    """
+    checkpoint = load_checkpoint(folder)
+    _check_shapes(checkpoint.manifest.config, config, folder)
+    return checkpoint
 
 
 def _check_shapes(before: ModelConfig, after: ModelConfig, folder: Path) -> None:

@@ -5,6 +5,7 @@ import math
 import sys
 
 import pytest
+import torch
 
 from training.__main__ import main
 from training.interruption import run_lock
@@ -140,6 +141,34 @@ def test_prepare_keeps_away_from_a_run_folder_that_is_in_use(command, write_corp
     assert status == 5
     assert "in use by process" in errors
     assert not (tmp_path / "run" / "prepared").exists()
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("train",),
+        ("head",),
+        ("gradients",),
+        ("compare", "--vary", "cell=rnn", "--steps", 2),
+    ],
+)
+def test_a_gpu_that_is_not_there_is_said_before_anything_is_prepared(
+    command, write_corpus, tmp_path, arguments
+):
+    write_corpus('device = "cuda"\n')
+    name, *options = arguments
+    status, _, errors = command(name, tmp_path / "config.toml", *options)
+    assert status == 2
+    assert 'training.device is "cuda", but this PyTorch finds no such GPU' in errors
+    assert not (tmp_path / "run" / "prepared").exists()
+
+
+def test_a_run_folder_that_is_a_file_is_named(command, write_corpus, tmp_path):
+    write_corpus()
+    (tmp_path / "run").write_text("")
+    status, _, errors = command("train", tmp_path / "config.toml")
+    assert (status, errors) == (2, f"error: {tmp_path / 'run'}: not a folder\n")
 
 
 def test_a_misspelt_key_is_one_line_with_the_right_one(command, write_corpus, tmp_path):

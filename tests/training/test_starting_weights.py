@@ -6,7 +6,7 @@ import pytest
 import torch
 from rich.console import Console
 
-from model.checkpoint import load_checkpoint
+from model.checkpoint import CheckpointError, load_checkpoint
 from model.seq2seq import Seq2Seq
 from model.tokenizer import Tokenizer
 from training.config import ConfigError
@@ -81,3 +81,10 @@ def test_a_run_says_what_it_began_with_and_keeps_no_path(write_corpus, tmp_path,
     manifest = load_checkpoint(again).manifest
     assert manifest.training["settings"]["start_from"] == f"run {digest}"
     assert str(tmp_path) not in manifest.to_json()
+
+
+def test_a_checkpoint_that_is_not_there_is_said_before_anything_is_prepared(write_corpus):
+    config = write_corpus('start_from = "nowhere"\n')
+    with pytest.raises(CheckpointError, match="nowhere: not a folder"):
+        train(config, Console(quiet=True))
+    assert not config.prepared_folder.exists()

@@ -94,8 +94,14 @@ def _run(
     norms: list[float | None] = []
     name = f"{optimizer}, {'clipped' if clip_norm else 'not clipped'}"
     try:
-        updates = trainer.updates()
-        for update in track(updates, name, total=steps, console=console, transient=True):
+        for update in track(
+            trainer.updates(),
+            name,
+            total=steps,
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        ):
             losses.append(_finite(update.loss))
             norms.append(_finite(update.gradient_norm))
     except TrainingError:

@@ -12,6 +12,7 @@ from rich.console import Console
 from training.config import ConfigError, TrainingConfig
 from training.interruption import run_lock, stop_signals
 from training.memory import keep_freed_memory
+from training.precision import place
 from training.prepare import Prepared, prepare
 from training.resume import write_durably
 from training.textbook.course import step_at_loss
@@ -65,6 +66,7 @@ def compare(
     RunLockedError or OSError.
     """
     keep_freed_memory()
+    place(config.training.device, config.training.precision)  # else said after preparing
     with run_lock(config.run), stop_signals() as stop_requested:
         with stop_requested.abandoning():
             prepared = prepare(config, console)

@@ -80,8 +80,8 @@ def gradients_of_config(config: TrainingConfig, steps: int, console: Console) ->
     """
     keep_freed_memory()
     with work_to_abandon(config.run):
-        prepared = prepare(config, console)
         placement = place(config.training.device, config.training.precision)
+        prepared = prepare(config, console)
         batch = longest_pairs(prepared.validation).to(placement.device)
         networks: list[Network] = []
         clipped = {}
@@ -150,7 +150,14 @@ def _trained(
     trainer = Trainer(varied, prepared, place(settings.device, settings.precision))
     label = spoken("cell", cell)
     before = measure(trainer.model, label, batch, trained=False)
-    for _ in track(trainer.updates(), label, total=steps, console=console, transient=True):
+    for _ in track(
+        trainer.updates(),
+        label,
+        total=steps,
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    ):
         pass
     after = measure(trainer.model, label, batch, trained=True)
     return before, after, trainer.position.clipped / trainer.position.step

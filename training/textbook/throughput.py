@@ -40,7 +40,13 @@ def measure_throughput(
     running = [trainer.updates() for trainer in trainers]
     seconds: list[list[float]] = [[] for _ in chosen]
     tokens = [0] * len(chosen)
-    rounds = track(range(WARMUP + ROUNDS), "Timing side by side", console=console, transient=True)
+    rounds = track(
+        range(WARMUP + ROUNDS),
+        "Timing side by side",
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
     for turn in rounds:
         for index, updates in enumerate(running):
             update = next(updates)
