@@ -7,11 +7,18 @@ from training.textbook.results import Failure, Standing
 
 CHANCE = 0.05
 """Above this p-value, a lead in BLEU may be luck, and the faster variant is preferred."""
+TRANSLATES = 2.0
+"""BLEU below which no variant has begun to translate, and its differences are noise."""
 
 
 def recommended(standings: Sequence[Standing]) -> Standing:
-    """The quickest in training of those whose BLEU may equal the best."""
+    """The quickest in training of those whose BLEU may equal the best.
+
+    Where none translates yet, the one with the lowest loss.
+    """
     leader = _leader(standings)
+    if leader.result.bleu < TRANSLATES:
+        return min(standings, key=lambda standing: standing.result.loss)
     equals = [s for s in standings if s is leader or _may_equal(s)]
     return min(equals, key=lambda standing: standing.throughput.seconds_per_update)
 
@@ -21,9 +28,12 @@ def recommend(standings: Sequence[Standing], failures: Sequence[Failure]) -> str
     if not standings:
         return "No variant could be trained; the reasons stand below."
     chosen = recommended(standings)
-    sentences = [_choice(chosen, standings)]
-    if len(standings) > 1:
-        sentences += [_speed(chosen, standings), *_long_sources(chosen, standings)]
+    if len(standings) > 1 and _leader(standings).result.bleu < TRANSLATES:
+        sentences = [_too_early(chosen)]
+    else:
+        sentences = [_choice(chosen, standings)]
+        if len(standings) > 1:
+            sentences += [_speed(chosen, standings), *_long_sources(chosen, standings)]
     if failures:
         names = ", ".join(failure.label for failure in failures)
         sentences.append(f"Not to be trained like this: {names}.")
@@ -37,6 +47,14 @@ def _leader(standings: Sequence[Standing]) -> Standing:
 
 def _may_equal(standing: Standing) -> bool:
     return standing.p_value is not None and standing.p_value >= CHANCE
+
+
+def _too_early(chosen: Standing) -> str:
+    return (
+        f"Give a larger budget: no variant translates yet (BLEU below {TRANSLATES:g}). Until then "
+        f"the loss alone speaks, and it is lowest with {chosen.result.label}: "
+        f"{chosen.result.loss:.2f}."
+    )
 
 
 def _choice(chosen: Standing, standings: Sequence[Standing]) -> str:

@@ -6,7 +6,7 @@ from training.textbook.results import Result, Standing
 from training.textbook.throughput import Throughput
 
 
-def standing(label, bleu, seconds, p_value, long_bleu=1.0, **choices):
+def standing(label, bleu, seconds, p_value, long_bleu=1.0, loss=4.5, **choices):
     result = Result(
         label=label,
         choices=choices or {"cell": label},
@@ -16,7 +16,7 @@ def standing(label, bleu, seconds, p_value, long_bleu=1.0, **choices):
         clipped=0.25,
         skipped=0,
         points=[Point(10, 6.0, 5.5), Point(20, 5.0, 4.5)],
-        loss=4.5,
+        loss=loss,
         bleu=bleu,
         chrf=30.0,
         signature="nrefs:1",

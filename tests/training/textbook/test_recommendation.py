@@ -33,6 +33,18 @@ def test_leader_that_is_also_the_fastest_of_its_equals_names_them():
     assert "No variant trains faster." in text
 
 
+def test_before_any_variant_translates_the_loss_alone_speaks():
+    standings = [
+        standing("noise", 0.3, 0.1, None, loss=5.0),
+        standing("learns", 0.1, 0.4, 0.6, loss=4.0),
+    ]
+    assert recommended(standings).result.label == "learns"
+    text = recommend(standings, [])
+    assert "no variant translates yet (BLEU below 2)" in text
+    assert "lowest with learns: 4.00" in text
+    assert "Take" not in text
+
+
 def test_single_variant_is_no_choice():
     assert recommend([standing("one", 3.0, 0.1, None)], []).startswith("Only one was trained")
 
