@@ -136,8 +136,8 @@ def evaluate(
     head = checkpoint.alignment_head
     head_scores = _NOTHING if head is None else _score_gold(checkpoint, gold, head, progress)
     evaluation = Evaluation(
-        overall=_scores(translated),
-        by_origin=_by_origin(translated),
+        overall=_scores(translated, checkpoint.manifest.target_language),
+        by_origin=_by_origin(translated, checkpoint.manifest.target_language),
         seconds=seconds,
         search=search,
         digest=checkpoint.digest,
@@ -240,9 +240,11 @@ def _with_likelihoods(
     ]
 
 
-def _scores(translated: Sequence[Translated]) -> CorpusScores:
+def _scores(translated: Sequence[Translated], language: str) -> CorpusScores:
     scores = score_translations(
-        [item.translation for item in translated], [item.pair.target for item in translated]
+        [item.translation for item in translated],
+        [item.pair.target for item in translated],
+        language,
     )
     log_prob = sum(item.log_prob for item in translated)
     return CorpusScores(
@@ -250,12 +252,12 @@ def _scores(translated: Sequence[Translated]) -> CorpusScores:
     )
 
 
-def _by_origin(translated: Sequence[Translated]) -> dict[str, CorpusScores]:
+def _by_origin(translated: Sequence[Translated], language: str) -> dict[str, CorpusScores]:
     origins = sorted({item.pair.origin for item in translated})
     if origins == [""]:
         return {}
     return {
-        origin: _scores([item for item in translated if item.pair.origin == origin])
+        origin: _scores([item for item in translated if item.pair.origin == origin], language)
         for origin in origins
     }
 

@@ -7,13 +7,16 @@ from dataclasses import dataclass
 from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
 
+TOKENS = {"zh": "zh"} | dict.fromkeys(("bo", "ja", "km", "lo", "my", "th", "yue"), "char")
+"""How BLEU cuts texts of languages that put no space between words: 13a would see one word."""
+
 
 @dataclass(frozen=True, slots=True)
 class TranslationScores:
     """What sacrebleu says of a corpus, all between 0 and 100, higher is better."""
 
     bleu: float
-    """BLEU on 13a tokens, case counts (Papineni et al. 2002; Post 2018)."""
+    """BLEU on the tokens of `bleu_tokens`, case counts (Papineni et al. 2002; Post 2018)."""
     bleu_lowercase: float
     """The same with case folded, as in much published work."""
     chrf: float
@@ -24,8 +27,15 @@ class TranslationScores:
     """How `chrf` was computed."""
 
 
-def score_translations(translations: Sequence[str], references: Sequence[str]) -> TranslationScores:
-    """Corpus scores of translations, each against its one reference.
+def bleu_tokens(language: str) -> str:
+    """sacrebleu's tokenizer for a language code: 13a wherever spaces part words."""
+    return TOKENS.get(language.replace("_", "-").partition("-")[0].lower(), "13a")
+
+
+def score_translations(
+    translations: Sequence[str], references: Sequence[str], language: str
+) -> TranslationScores:
+    """Corpus scores of translations into `language`, each against its one reference.
 
     Raises ValueError if the numbers differ or there is nothing to score.
     """
@@ -34,7 +44,8 @@ def score_translations(translations: Sequence[str], references: Sequence[str]) -
             f"{len(translations)} translations for {len(references)} references; "
             "there must be as many, and at least one"
         )
-    bleu, lowercase, chrf = BLEU(), BLEU(lowercase=True), CHRF()
+    tokens = bleu_tokens(language)
+    bleu, lowercase, chrf = BLEU(tokenize=tokens), BLEU(lowercase=True, tokenize=tokens), CHRF()
     return TranslationScores(
         bleu=bleu.corpus_score(translations, [references]).score,
         bleu_lowercase=lowercase.corpus_score(translations, [references]).score,

@@ -88,7 +88,7 @@ class Validator:
             rows = self._align(model)
             return Validation(
                 self.loss(model),
-                score_translations(translations, references),
+                score_translations(translations, references, self._config.data.target_language),
                 spread(samples, self._config.validation.samples),
                 best_row(rows) if rows else None,
                 best_shift(rows) if rows else 0,

@@ -21,7 +21,7 @@ def printed(shift):
     weights = {s: diagonal if s == shift else diagonal.flip(0) for s in (-1, 0, 1)}
     gold = GoldSentence("a b c d", "w x y z", GoldLinks(*[frozenset({(0, 0), (1, 1)})] * 2))
     rows = score_alignments([gold], [WordWeights(weights, words, words)])
-    scores = score_translations(["one two three four"], ["one two three four"])
+    scores = score_translations(["one two three four"], ["one two three four"], "en")
     evaluation = Evaluation(
         overall=CorpusScores(1, 2.0, scores),
         by_origin={"book": CorpusScores(1, 2.0, scores)},

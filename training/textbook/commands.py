@@ -49,7 +49,7 @@ def compare(
         raise typer.Exit(INTERRUPTED)
     report = write_comparison(comparison, run.run / "comparison")
     console.print(comparison.recommendation)
-    console.print(f"Report: {report}")
+    console.print(f"Report: {report}", soft_wrap=True, markup=False)
 
 
 def gradients(
@@ -77,7 +77,7 @@ def gradients(
         folder = output or config.run / "gradients"
     report = write_gradients(found, folder)
     console.print(summary(found))
-    console.print(f"Report: {report}")
+    console.print(f"Report: {report}", soft_wrap=True, markup=False)
 
 
 def read_sentences(path: Path) -> list[Pair]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from statistics import median
 
 from rich.console import Console
+from rich.markup import escape
 
 from training.config import ConfigError, TrainingConfig
 from training.interruption import run_lock, stop_signals
@@ -132,7 +133,7 @@ def _speed_key(variant: Variant, prepared: Prepared) -> str:
 def _tell(number: int, total: int, run: VariantRun, console: Console) -> None:
     found = run.finished()
     figures = (
-        f"[red]{found.reason}[/red]"
+        f"[red]{escape(found.reason)}[/red]"
         if isinstance(found, Failure)
         else f"loss {found.loss:.3f} · BLEU {found.bleu:.2f} · chrF {found.chrf:.2f}"
         if found is not None
@@ -159,7 +160,7 @@ def _compared(
                 failures.append(failure)
     losses = [min(p.validation_loss for p in result.points) for _, result, _ in finished]
     loss = common_loss if common_loss is not None else max(losses, default=0.0)
-    chances = _chances(finished, prepared, config.validation.max_pairs)
+    chances = _chances(config, finished, prepared)
     standings = [
         Standing(
             result=result,
@@ -181,14 +182,16 @@ def _compared(
 
 
 def _chances(
-    finished: Sequence[tuple[VariantRun, Result, Throughput]], prepared: Prepared, limit: int
+    config: TrainingConfig,
+    finished: Sequence[tuple[VariantRun, Result, Throughput]],
+    prepared: Prepared,
 ) -> dict[str, float]:
     """By label, the chance that a variant's BLEU equals the leader's."""
     if not finished:
         return {}
     leader = max(finished, key=lambda item: item[1].bleu)
-    references = [pair.target for pair in prepared.validation_pairs(limit)]
+    references = [pair.target for pair in prepared.validation_pairs(config.validation.max_pairs)]
     others = {
         result.label: run.translations() for run, result, _ in finished if run is not leader[0]
     }
-    return p_values(leader[0].translations(), others, references)
+    return p_values(leader[0].translations(), others, references, config.data.target_language)

@@ -33,15 +33,24 @@ class LengthScores:
 
 
 def score_by_length(
-    lengths: Sequence[int], translations: Sequence[str], references: Sequence[str]
+    lengths: Sequence[int], translations: Sequence[str], references: Sequence[str], language: str
 ) -> list[LengthScores]:
-    """Corpus BLEU and chrF of each bucket that has enough sentences, the shortest first."""
+    """Corpus BLEU and chrF of each bucket that has enough sentences, the shortest first.
+
+    `language` is that of the translations.
+    """
     buckets: list[list[int]] = [[] for _ in range(len(EDGES) + 1)]
     for index, length in enumerate(lengths):
         buckets[sum(length > edge for edge in EDGES)].append(index)
     starts = (0, *EDGES)
     return [
-        _scores(start + 1, end, indices, translations, references)
+        _scores(
+            start + 1,
+            end,
+            [translations[index] for index in indices],
+            [references[index] for index in indices],
+            language,
+        )
         for start, end, indices in zip(starts, (*EDGES, None), buckets, strict=True)
         if len(indices) >= FEWEST
     ]
@@ -50,11 +59,9 @@ def score_by_length(
 def _scores(
     shortest: int,
     longest: int | None,
-    indices: list[int],
     translations: Sequence[str],
     references: Sequence[str],
+    language: str,
 ) -> LengthScores:
-    scores = score_translations(
-        [translations[index] for index in indices], [references[index] for index in indices]
-    )
-    return LengthScores(shortest, longest, len(indices), scores.bleu, scores.chrf)
+    scores = score_translations(translations, references, language)
+    return LengthScores(shortest, longest, len(translations), scores.bleu, scores.chrf)

@@ -6,20 +6,27 @@ from sacrebleu.metrics.base import Metric
 from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.significance import PairedTest, Result
 
+from training.metrics import bleu_tokens
+
 SAMPLES = 1000
 """Test sets drawn with replacement from the given one."""
 
 
 def p_values(
-    leader: Sequence[str], others: Mapping[str, Sequence[str]], references: Sequence[str]
+    leader: Sequence[str],
+    others: Mapping[str, Sequence[str]],
+    references: Sequence[str],
+    language: str,
 ) -> dict[str, float]:
     """Paired bootstrap resampling (Koehn 2004) of each of `others` against `leader`, by BLEU.
+
+    `language` is that of the translations.
 
     A high value means that the two may well be equal; equal scores give 1.
     """
     if not others:
         return {}
-    metrics: dict[str, Metric] = {"bleu": BLEU()}
+    metrics: dict[str, Metric] = {"bleu": BLEU(tokenize=bleu_tokens(language))}
     named: list[tuple[str, Sequence[str]]] = [("leader", leader), *others.items()]
     test = PairedTest(
         named, metrics, [list(references)], test_type="bs", n_samples=SAMPLES, n_jobs=1

@@ -139,6 +139,7 @@ class VariantRun:
                 [len(tokenizer.encode(item.pair.source)) for item in group],
                 [item.translation for item in group],
                 [item.pair.target for item in group],
+                self.variant.config.data.target_language,
             )
             for name, group in groups.items()
         }
