@@ -85,7 +85,8 @@ def prepare(config: ConfigFile) -> None:
     settings = read_config(config)
     with work_to_abandon(settings.run):
         prepared = prepare_corpus(settings, console)
-    console.print(f"{len(prepared.train):,} training pairs in {prepared.folder}")
+    told = f"{len(prepared.train):,} training pairs in {prepared.folder}"
+    console.print(told, soft_wrap=True, markup=False)
 
 
 @cli.command()
@@ -137,7 +138,7 @@ def head(
         prepared = prepare_corpus(settings, console)
         check_fits(load_checkpoint(folder), prepared, folder)  # before minutes go into links
         train_head(settings, prepared, make_links(settings, prepared, console), folder, console)
-    console.print(f"Checkpoint with head: {folder}")
+    console.print(f"Checkpoint with head: {folder}", soft_wrap=True, markup=False)
 
 
 @cli.command()

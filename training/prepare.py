@@ -68,7 +68,7 @@ def prepare(
         prepared = load_prepared(config)
         changes = differences(prepared.components, components)
         if not changes:
-            console.print(f"Prepared corpus is up to date: {folder}")
+            console.print(f"Prepared corpus is up to date: {folder}", soft_wrap=True, markup=False)
             return prepared
         console.print("Preparing again, because these changed:", *changes, sep="\n  ")
     building = folder.with_name(folder.name + ".building")

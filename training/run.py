@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 
 from model.checkpoint import CheckpointError, save_checkpoint
 from model.tokenizer import Tokenizer
@@ -75,7 +76,7 @@ def _begin(
     """Prepare the corpus and return the state to go on from, once it is known to fit."""
     state, complaints = store.load()
     for complaint in complaints:
-        console.print(f"[yellow]{complaint}; going back to the save before[/yellow]")
+        console.print(f"[yellow]{escape(complaint)}; going back to the save before[/yellow]")
     # Before an hour is spent on preparing the corpus.
     for folder in config.validation.gold_align:
         read_gold(folder, reverse=config.data.reverse)
@@ -171,7 +172,8 @@ class _Run:
             + (f", {self._ranks.world} processes" if self._ranks.world > 1 else "")
         )
         if self._trainer.started_from is not None:
-            self._console.print(f"Beginning with the weights of {self._trainer.started_from}")
+            told = f"Beginning with the weights of {self._trainer.started_from}"
+            self._console.print(told, markup=False)
         if state is None:
             self._save()  # a disk that is full says so now; and there is something to go back to
         else:
@@ -186,8 +188,9 @@ class _Run:
         state["world"] = self._ranks.world  # another number was allowed, or it is the same
         self._trainer.roll_back(state)
         self._console.print(
-            f"[red]{error}[/red]\nGoing back to step {self._trainer.position.step:,}, on with "
-            f"half the learning rate ({self._trainer.position.rollbacks} of {ROLLBACKS} times)"
+            f"[red]{escape(str(error))}[/red]\n"
+            f"Going back to step {self._trainer.position.step:,}, on with half the learning rate "
+            f"({self._trainer.position.rollbacks} of {ROLLBACKS} times)"
         )
 
     def _validation_is_missing(self) -> bool:
@@ -236,10 +239,12 @@ class _Run:
             write()
         except (OSError, CheckpointError) as error:
             self._failed_writes += 1
-            message = error.strerror if isinstance(error, OSError) else str(error)
+            message = str((isinstance(error, OSError) and error.strerror) or error)
             if self._failed_writes == WRITES_TRIED:
                 raise TrainingError(f"{message}; failed {WRITES_TRIED} times in a row") from error
-            self._console.print(f"[red]{message}[/red]; training goes on, trying again later")
+            self._console.print(
+                f"[red]{escape(message)}[/red]; training goes on, trying again later"
+            )
             return False
         self._failed_writes = 0
         return True

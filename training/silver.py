@@ -108,7 +108,7 @@ def align(config: TrainingConfig, prepared: Prepared, console: Console) -> Silve
     folder = links_folder(config)
     manifest = {"corpus": prepared.fingerprint, "aligner": _aligner(config)}
     if _read(folder / "manifest.json") == manifest:
-        console.print(f"Silver links are up to date: {folder}")
+        console.print(f"Silver links are up to date: {folder}", soft_wrap=True, markup=False)
         return load_links(config, prepared)
     building = folder.with_name(folder.name + ".building")
     shutil.rmtree(building, ignore_errors=True)
@@ -119,7 +119,8 @@ def align(config: TrainingConfig, prepared: Prepared, console: Console) -> Silve
     (building / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
     shutil.rmtree(folder, ignore_errors=True)
     building.rename(folder)
-    console.print(f"{count:,} links between pieces of {len(prepared.train):,} pairs in {folder}")
+    told = f"{count:,} links between pieces of {len(prepared.train):,} pairs in {folder}"
+    console.print(told, soft_wrap=True, markup=False)
     return load_links(config, prepared)
 
 

@@ -138,11 +138,18 @@ def _write_licence(corpus: PublicCorpus, files: list[RemoteFile], folder: Path) 
 def _summarise(name: str, folder: Path, counts: dict[str, int]) -> None:
     source, target = name.rpartition("/")[2].split("-")
     for split, count in counts.items():
-        console.print(f"{count:,} pairs in {folder / split}.tsv", highlight=False)
-    console.print(f"Licence and origin: {folder / 'LICENCE.txt'}. To train on it:")
+        console.print(
+            f"{count:,} pairs in {folder / split}.tsv",
+            highlight=False,
+            soft_wrap=True,
+            markup=False,
+        )
+    told = f"Licence and origin: {folder / 'LICENCE.txt'}. To train on it:"
+    console.print(told, soft_wrap=True, markup=False)
     console.print(
         f'[data]\ntrain = "{folder / "train.tsv"}"\nvalidation = "{folder / "validation.tsv"}"\n'
         f'source_language = "{source}"\ntarget_language = "{target}"',
+        soft_wrap=True,
         markup=False,
         highlight=False,
     )
