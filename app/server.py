@@ -23,6 +23,7 @@ from fastapi import FastAPI
 from app.admin import create_admin_app
 from app.catalog import MakeNetwork, lean_network
 from app.connections import LimitedProtocol, Turnstile, largest_head
+from app.held_signals import release_hangups
 from app.lifecycle import Lifecycle
 from app.log_sink import LogSink, send_all_logging_to
 from app.main import create_app
@@ -230,6 +231,7 @@ class Process:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._told_to_stop, number)
         loop.add_signal_handler(signal.SIGHUP, lambda: self._spawn(reloader.reload()))
+        release_hangups()
 
     def _told_to_stop(self, number: signal.Signals) -> None:
         if self._lifecycle.draining:

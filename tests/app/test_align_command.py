@@ -3,8 +3,8 @@ import json
 import pytest
 from typer.testing import CliRunner
 
-from app.__main__ import commands
 from app.align_schemas import AlignReply
+from app.commands import commands
 from app.formats.table import FORMATS
 from app.terminal import WRONG_INPUT
 

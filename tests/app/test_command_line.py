@@ -3,7 +3,7 @@ import json
 import pytest
 from typer.testing import CliRunner
 
-from app.__main__ import _welcome, commands
+from app.commands import _welcome, commands
 from app.errors import StorageUnavailableError
 from app.formats.table import FORMATS
 from app.reply_schemas import TranslateReply
@@ -122,8 +122,8 @@ def test_a_database_that_goes_away_at_the_start_is_told_in_one_line(monkeypatch)
     async def away(_settings, _host):
         raise StorageUnavailableError(1)
 
-    monkeypatch.setattr("app.__main__.bind", lambda _host, _port: None)
-    monkeypatch.setattr("app.__main__.check_exposure", away)
+    monkeypatch.setattr("app.commands.bind", lambda _host, _port: None)
+    monkeypatch.setattr("app.commands.check_exposure", away)
     result = runner.invoke(commands, ["serve"])
     assert result.exit_code == CANNOT_START
     assert result.stderr.startswith("softalign: The database does not answer.")

@@ -6,7 +6,7 @@ import re
 import pytest
 from typer.testing import CliRunner
 
-from app.__main__ import commands
+from app.commands import commands
 from app.exposure import ExposureError, check_exposure, is_loopback
 from app.keys import KEY
 from app.settings import Settings, load_settings

@@ -1,8 +1,10 @@
 """Models are replaced in a running process: no request fails, and a broken one changes nothing."""
 
+import re
 import shutil
 import signal
 import threading
+from pathlib import Path
 
 import httpx
 import pytest
@@ -99,6 +101,24 @@ def test_sighup_takes_what_is_new_and_keeps_what_is_broken(start, folder, joint_
     wait_for(lambda: service.metric("model_changes_total", '{result="failed"}') == 1)
     assert service.translate(model="second").status_code == 200
     assert service.translate(model="tiny").json()["model"]["digest"] == old
+
+
+def test_sighup_while_the_service_starts_is_acted_on_when_it_has(start, folder):
+    command = ["app", "serve", "--port", "{port}", "--checkpoints", str(folder)]
+    service = start(command=command, ready=False)
+    wait_for(lambda: holds_hangups(service.process.pid) or service.process.poll() is not None)
+    service.process.send_signal(signal.SIGHUP)
+    service.wait_until_ready()
+    # It answers, so it goes on living; and the reload has looked at what was loaded by the start.
+    wait_for(lambda: service.metric("model_changes_total", '{result="unchanged"}') == 1)
+    assert not holds_hangups(service.process.pid)
+
+
+def holds_hangups(pid):
+    """Whether the main thread of a process has SIGHUP wait."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    [mask] = re.findall(r"^SigBlk:\t(\w+)$", status, re.MULTILINE)
+    return bool(int(mask, 16) >> (signal.SIGHUP - 1) & 1)
 
 
 def test_a_request_in_flight_is_finished_by_the_model_it_began_with(start, folder, joint_tokenizer):
