@@ -1,24 +1,17 @@
 """`python -m app translate`: one text here and now, or a whole file."""
 
-import asyncio
 import logging
 from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from pydantic import ValidationError
 
 from app.bulk.forms import BULK_FORMS
 from app.bulk.run import WINDOW_LINES
 from app.bulk_command import translate_file, translate_folder
-from app.errors import ServiceError
-from app.formats.aligned import AlignedText, FormatOptions
-from app.formats.table import FORMATS, choose_format, write
-from app.schemas import AlignmentRequest, DecodingRequest, TranslateRequest
-from app.service import Service
+from app.formats.table import FORMATS
 from app.terminal import (
-    HEAT_MAP,
     WRONG_INPUT,
     CheckpointsOption,
     KindOption,
@@ -27,16 +20,10 @@ from app.terminal import (
     ThemeOption,
     ThresholdOption,
     fail,
-    put_out,
-    readable,
     start,
-    text_or_input,
-    what_is_wrong,
 )
+from app.text_command import translate_text
 from model.hypothesis import SearchOptions
-
-TRANSLATION_FORMS = (HEAT_MAP, "text", "json")
-"""What shows the translation itself; every other form is one of its alignment."""
 
 
 def translate(
@@ -86,76 +73,41 @@ def translate(
     Exit codes: 0 done, 1 cannot start, 2 the input cannot be used, 3 some lines of --input cannot.
     """
     logging.basicConfig(level=logging.ERROR)
-    if input is not None:
-        if text is not None:
-            fail("give a text or --input, not both", WRONG_INPUT)
-        if level != "word" or theme != "light":
-            fail("--level and --theme are for a text; --input gives links of words", WRONG_INPUT)
-        translate_all = (
-            partial(translate_file, *start(checkpoints))
-            if ray is None
-            else partial(translate_folder, checkpoints, workers=ray)
-        )
-        code = translate_all(
-            input=input,
+    if input is None:
+        if ray is not None:
+            fail("--ray needs --input: a folder with a file a part", WRONG_INPUT)
+        translate_text(
+            checkpoints,
+            text,
             output=output,
             languages=(source, to),
             model=model,
             beam=beam,
             form=format,
             kind=kind,
+            level=level,
             threshold=threshold,
-            window_lines=window,
+            theme=theme,
         )
-        raise typer.Exit(code)
-    if ray is not None:
-        fail("--ray needs --input: a folder with a file a part", WRONG_INPUT)
-    asked = format or (output.suffix.removeprefix(".") if output else "") or HEAT_MAP
-    settings, models = start(checkpoints)
-    try:
-        form = None if asked in TRANSLATION_FORMS else choose_format(asked, None)
-        alignment = AlignmentRequest(kind=kind, level=level, threshold=threshold)
-        fields: dict[str, object] = {
-            "text": text_or_input(text),
-            "source_lang": source,
-            "target_lang": to,
-            "model": model,
-            "decoding": DecodingRequest(beam_size=beam),
-        }
-        # A model without attention refuses an alignment that is asked for, and only that.
-        if form is not None or alignment != AlignmentRequest():
-            fields["alignment"] = alignment
-        request = TranslateRequest.model_validate(fields)
-        service = Service(settings, models)
-        if asked == "json":
-            written = asyncio.run(_answer(service, request))
-        else:
-            aligned = asyncio.run(_aligned(service, request))
-            options = FormatOptions(alignment=alignment, theme=theme)
-            written = (
-                readable(aligned, asked, to_terminal=output is None)
-                if form is None
-                else write(aligned, form, options, settings.max_matrix_cells)
-            )
-    except ValidationError as error:
-        fail(what_is_wrong(error), WRONG_INPUT)
-    except ServiceError as error:
-        fail(error.detail, WRONG_INPUT)
-    put_out(written, output, is_binary=form is not None and form.is_binary)
-
-
-async def _answer(service: Service, request: TranslateRequest) -> bytes:
-    service.start()
-    try:
-        return (await service.translate(request)).content.encode() + b"\n"
-    finally:
-        await service.stop()
-
-
-async def _aligned(service: Service, request: TranslateRequest) -> AlignedText:
-    service.start()
-    try:
-        [aligned] = await service.align(request)
-        return aligned
-    finally:
-        await service.stop()
+        return
+    if text is not None:
+        fail("give a text or --input, not both", WRONG_INPUT)
+    if level != "word" or theme != "light":
+        fail("--level and --theme are for a text; --input gives links of words", WRONG_INPUT)
+    translate_all = (
+        partial(translate_file, *start(checkpoints))
+        if ray is None
+        else partial(translate_folder, checkpoints, workers=ray)
+    )
+    code = translate_all(
+        input=input,
+        output=output,
+        languages=(source, to),
+        model=model,
+        beam=beam,
+        form=format,
+        kind=kind,
+        threshold=threshold,
+        window_lines=window,
+    )
+    raise typer.Exit(code)
