@@ -75,6 +75,8 @@ def test_its_variables_are_settings_and_its_grace_covers_theirs(monkeypatch):
         assert isinstance(value, str)
         monkeypatch.setenv(name, value)
     settings = load_settings()
+    # Whoever is in here may pass for any caller: never as much as a whole private range.
+    assert all(network.prefixlen >= 16 for network in settings.trusted_proxies)
     assert POD["terminationGracePeriodSeconds"] >= settings.shutdown_seconds + 5
     ports = {port["name"]: port["containerPort"] for port in CONTAINER["ports"]}
     assert ports["admin"] == settings.admin_port
