@@ -7,6 +7,7 @@ gives the same bytes as one that was not.
 
 import fcntl
 import os
+import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -73,8 +74,8 @@ def run(task: BulkTask, on_start: Callable[[int, int], None] = lambda *_: None) 
         journal = load_journal(task.journal)
         if (done := _completed(task, journal)) is not None:
             return done
-        with task.input.open("rb") as source, _locked(task.part) as part:
-            size = _size(task, source)
+        with _opened(task) as source, _locked(task.part) as part:
+            size = os.fstat(source.fileno()).st_size
             journal = journal or Journal(task=task.name, input_size=size, input_sha256="")
             reader = LineReader(source, task.max_characters)
             _go_on(task, journal, reader, part)
@@ -111,10 +112,13 @@ def _finish(task: BulkTask, journal: Journal) -> Account:
     return Account(journal.lines, journal.problems)
 
 
-def _size(task: BulkTask, source: BinaryIO) -> int:
-    if not task.input.is_file():
+def _opened(task: BulkTask) -> BinaryIO:
+    """The input; what is no file is refused before anything is written."""
+    source = task.input.open("rb")
+    if not stat.S_ISREG(os.fstat(source.fileno()).st_mode):
+        source.close()
         raise BulkError(f"{task.input} is not a file; a run must be able to read its input again")
-    return os.fstat(source.fileno()).st_size
+    return source
 
 
 def _go_on(task: BulkTask, journal: Journal, reader: LineReader, part: BinaryIO) -> None:

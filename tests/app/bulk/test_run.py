@@ -235,6 +235,7 @@ def test_an_input_that_is_missing_or_no_file_is_refused(make_task, tmp_path):
     with pytest.raises(BulkError, match="not a file"):
         run(make_task(input=tmp_path / "pipe"))
     os.close(writer)
+    assert not make_task().part.exists()
 
 
 def test_an_input_that_changes_while_it_is_read_is_refused(make_task, translator, input_file):
