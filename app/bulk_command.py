@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
 import typer
 from pydantic import ValidationError
 
@@ -54,6 +55,9 @@ def translate_file(
         fail(error.detail, WRONG_INPUT)
     if kind not in chosen.alignment_kinds and (kind == "head" or name == "pharaoh"):
         fail(f"this model has no alignments of the kind {kind}", WRONG_INPUT)
+    # By default all cores: nobody waits for an answer meanwhile, as callers of the service do.
+    if settings.threads and "threads" in settings.model_fields_set:
+        torch.set_num_threads(settings.threads)
     translator = LineTranslator(
         chosen, fast_network(chosen), settings, SearchOptions(beam_size=beam), kind
     )

@@ -149,6 +149,21 @@ def test_a_file_is_translated_line_by_line(run, tmp_path):
     assert "3 lines: 2 translated\n1 empty_text: lines 2" in result.stderr
 
 
+@pytest.mark.parametrize(("setting", "expected"), [(None, []), ("3", [3]), ("0", [])])
+def test_a_run_over_a_file_takes_all_cores_unless_told(
+    run, tmp_path, monkeypatch, setting, expected
+):
+    asked = []
+    monkeypatch.setattr("torch.set_num_threads", asked.append)
+    if setting is not None:
+        monkeypatch.setenv("SOFTALIGN_THREADS", setting)
+    source = tmp_path / "source.txt"
+    source.write_text("Yes.\n")
+    result = run("--input", str(source), "--output", str(tmp_path / "o.tsv"), "--beam", "1")
+    assert result.exit_code == 0, result.stderr
+    assert asked == expected
+
+
 @pytest.mark.parametrize(
     ("arguments", "word"),
     [
