@@ -48,7 +48,7 @@ class Prepared:
     """The accounts of cleaning, `train` and `validation`, for the checkpoint's manifest."""
 
     def validation_pairs(self, limit: int = 0) -> list[Pair]:
-        """The first `limit` (0: all) pairs as they were read, in the order of `validation`."""
+        """The first `limit` (0: all) pairs as they were read, tabs as spaces, in their order."""
         report = CleaningReport()
         pairs = read_pairs((self.folder / "validation.tsv",), report)
         return list(islice(pairs, limit or None))
@@ -205,8 +205,8 @@ class _Builder:
             encoded = self._encode(pairs)
             kept = report.kept
             for pair, source, target in progress.track(encoded, kept, description="Encoding"):
-                if max(len(source), len(target)) > limit:
-                    report.drop("too_many_pieces")
+                if reason := _reason_to_drop(source, target, limit):
+                    report.drop(reason)
                     report.kept -= 1
                     continue
                 writer.append(source, target)
@@ -220,7 +220,9 @@ class _Builder:
         ):
             for pair, source, target in self._encode(pairs):
                 writer.append(source, target)
-                text.write(f"{pair.source}\t{pair.target}\t{pair.origin}\n")
+                # A tab within a line of two parallel files would begin a column here.
+                sides = (side.replace("\t", " ") for side in (pair.source, pair.target))
+                text.write("\t".join((*sides, pair.origin)) + "\n")
 
     def _encode(self, pairs: Iterable[Pair]) -> Iterator[tuple[Pair, list[int], list[int]]]:
         source, target = (
@@ -244,6 +246,12 @@ class _Builder:
 class _ValidationPairs:
     pairs: list[Pair]
     report: CleaningReport
+
+
+def _reason_to_drop(source: list[int], target: list[int], limit: int) -> str | None:
+    if not source or not target:
+        return "empty"  # nothing but characters that the tokenizer deletes, such as U+200B
+    return "too_many_pieces" if max(len(source), len(target)) > limit else None
 
 
 def _progress(console: Console) -> Progress:

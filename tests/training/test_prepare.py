@@ -1,6 +1,7 @@
 """Preparation is done once, accounts for every pair, and leaves nothing half done."""
 
 import io
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -37,6 +38,18 @@ def test_validation_text_is_kept_as_it_was_read(write_corpus, pairs):
     assert prepared.validation_pairs() == [Pair(*pair, "ours") for pair in pairs[300:]]
     assert len(prepared.validation_pairs(limit=3)) == 3
     assert len(prepared.validation) == len(pairs) - 300
+
+
+def test_tabs_within_lines_of_parallel_files_part_no_columns(write_corpus, tmp_path):
+    config = write_corpus()
+    (tmp_path / "dev.en").write_text("one\ttwo three\nfour\n", encoding="utf-8")
+    (tmp_path / "dev.fr").write_text("un\tdeux trois\nquatre\n", encoding="utf-8")
+    files = (tmp_path / "dev.en", tmp_path / "dev.fr")
+    prepared, _ = run(replace(config, data=replace(config.data, validation=files)))
+    assert prepared.validation_pairs() == [
+        Pair("one two three", "un deux trois"),
+        Pair("four", "quatre"),
+    ]
 
 
 def test_the_second_time_nothing_is_done(write_corpus):
@@ -84,6 +97,15 @@ def test_reverse_trains_the_other_direction(write_corpus, tmp_path, pairs):
     )
     prepared, _ = run(read_config(tmp_path / "config.toml"))
     assert prepared.validation_pairs(limit=1)[0].source == pairs[300][1]
+
+
+def test_a_side_without_a_piece_is_empty(write_corpus, tmp_path):
+    config = write_corpus()
+    with (tmp_path / "train.tsv").open("a", encoding="utf-8") as file:
+        file.write("\u200b\u200b\tun mot\n")
+    prepared, _ = run(config)
+    assert prepared.reports["train"]["dropped"] == {"empty": 1}
+    assert prepared.train.source.lengths.min() > 1
 
 
 def test_overlap_with_validation_is_noted(write_corpus, tmp_path):
