@@ -55,15 +55,14 @@ class ResumeStore:
         content = buffer.getbuffer()
         digest = hashlib.sha256(content).hexdigest()[:16]
         path = self.folder / f"step-{step:08d}-{digest}.pt"
-        self.folder.mkdir(parents=True, exist_ok=True)
         try:
+            self.folder.mkdir(parents=True, exist_ok=True)
             write_durably(path, content)
         except OSError as error:
-            free = shutil.disk_usage(self.folder).free
             raise OSError(
                 error.errno,
                 f"resume state not written ({error.strerror}): it needs "
-                f"{len(content) / 1e6:.1f} MB in {self.folder}, {free / 1e6:.1f} MB are free",
+                f"{len(content) / 1e6:.1f} MB in {self.folder}{_free(self.folder)}",
             ) from error
         for old in [*self.files()[self.keep :], *self.folder.glob(TEMPORARY)]:
             old.unlink()
@@ -99,6 +98,13 @@ class ResumeStore:
                 "; ".join(complaints) + f"; delete {self.folder} to start again from step 0"
             )
         return None, []
+
+
+def _free(folder: Path) -> str:
+    try:
+        return f", {shutil.disk_usage(folder).free / 1e6:.1f} MB are free"
+    except OSError:  # it could not even be made
+        return ""
 
 
 def write_durably(path: Path, content: bytes | memoryview) -> None:

@@ -3,6 +3,7 @@
 import errno
 import io
 import math
+import shutil
 
 import pytest
 import torch
@@ -212,6 +213,36 @@ def test_a_disk_that_stays_full_ends_training_and_leaves_the_state_before(config
     ):
         run(config)
     assert saved_step(config) == 2
+
+
+def test_saved_states_that_are_deleted_meanwhile_are_made_again(config, monkeypatch):
+    at_step(monkeypatch, 3, lambda: shutil.rmtree(config.parent / "run" / "resume"))
+    folder, _ = run(config)
+    assert saved_step(config) == 12
+    assert load_checkpoint(folder).manifest.training["step"] == 12
+
+
+def test_a_folder_that_can_be_written_no_more_ends_training_in_one_line(config, monkeypatch):
+    config.write_text(config.read_text().replace("save_every_steps = 5", "save_every_steps = 1"))
+
+    def replaced():
+        shutil.rmtree(config.parent / "run" / "resume")
+        (config.parent / "run" / "resume").write_text("no folder")
+
+    at_step(monkeypatch, 3, replaced)
+    with pytest.raises(TrainingError, match=r"not written \(File exists\).* 3 times in a row"):
+        run(config)
+
+
+def at_step(monkeypatch, step, work):
+    learn = Trainer.learn
+
+    def learn_after(trainer, batch):
+        if trainer.position.step == step:
+            work()
+        return learn(trainer, batch)
+
+    monkeypatch.setattr(Trainer, "learn", learn_after)
 
 
 def test_a_checkpoint_that_cannot_be_written_is_tried_again_by_the_same_command(
