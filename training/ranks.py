@@ -48,11 +48,18 @@ class Ranks:
     """Where rank 0 says that it is done with something the others wait for."""
     turns: Iterator[int] = field(default_factory=count)
     """Numbers what they wait for."""
+    parent: int = field(default_factory=os.getppid)
+    """The process that started this one."""
 
     @property
     def first(self) -> bool:
         """Whether this is the rank that writes and prints."""
         return self.rank == 0
+
+    @property
+    def orphaned(self) -> bool:
+        """Whether `torchrun` is gone, so that nobody would end or restart this rank any more."""
+        return self.world > 1 and os.getppid() != self.parent
 
     def parallel(self, model: nn.Module) -> nn.Module:
         """`model` with gradients that are averaged over all ranks as they come."""

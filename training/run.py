@@ -122,7 +122,7 @@ class _Run:
             if self._validation_is_missing():
                 self._measure(reporter)
                 self._save()
-            self._stopped = self._ranks.any(self._stop())
+            self._stopped = self._is_to_stop()
             while not (trainer.finished or self._stopped):
                 try:
                     self._update_until_stopped(reporter)
@@ -151,18 +151,21 @@ class _Run:
             if reporter is not None:
                 reporter.update(trainer.position, update)
             self._divergence.watch(trainer.position.step, update)
-            self._stopped = self._ranks.any(self._stop())
+            self._stopped = self._is_to_stop()
             if self._validation_is_missing():
                 self._measure(reporter)
                 saved = self._save()
-                self._stopped = self._ranks.any(self._stop())
+                self._stopped = self._is_to_stop()
             elif self._stopped or trainer.position.step % every == 0:
                 saved = self._save()
-                self._stopped = self._ranks.any(self._stop())  # a signal in the midst of saving
+                self._stopped = self._is_to_stop()  # a signal in the midst of saving
             if self._stopped:
                 if not (saved or self._save()):
                     raise TrainingError("stopped, but the last updates could not be saved")
                 return
+
+    def _is_to_stop(self) -> bool:
+        return self._ranks.any(self._stop() or self._ranks.orphaned)
 
     def _start(self, state: dict[str, Any] | None) -> None:
         parameters = sum(p.numel() for p in self._trainer.model.parameters())

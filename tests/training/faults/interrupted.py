@@ -85,7 +85,7 @@ def abandoned(name, arguments, output):
     command([name, *arguments], output)
 
 
-def train_as_rank(rank, world, port, config, output, noted=None):
+def train_as_rank(rank, world, port, config, output, noted=None, options=()):
     """`python -m training train` as one of several processes, as `torchrun` would start it.
 
     Losses and pairs of every update go to the file `noted`.
@@ -108,4 +108,18 @@ def train_as_rank(rank, world, port, config, output, noted=None):
         "MASTER_ADDR": "127.0.0.1",
         "MASTER_PORT": str(port),
     }
-    command(["train", config], output, environment)
+    command(["train", config, *options], output, environment)
+
+
+def train_as_rank_killed_while_saving(step, *arguments):
+    """The same, but killed in the midst of writing the state of `step`."""
+    write = training.resume.write_durably
+
+    def killed(path, content):
+        if path.name.startswith(f"step-{step:08d}"):
+            path.with_name(f".{path.name}.1.tmp").write_bytes(bytes(content[:1000]))
+            os.kill(os.getpid(), signal.SIGKILL)
+        write(path, content)
+
+    training.resume.write_durably = killed
+    train_as_rank(*arguments)
