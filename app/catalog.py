@@ -16,13 +16,17 @@ from app.pace import Pace
 from app.supervisor import Network, Supervisor
 from app.warm_up import warm_up
 from model.fast_seq2seq import FastSeq2Seq
+from model.packed import serving_device
 
 MakeNetwork = Callable[[LoadedModel], Network]
 
 
 def fast_network(model: LoadedModel) -> Network:
-    """The network as it is served."""
-    return FastSeq2Seq(model.checkpoint.model, head=model.checkpoint.alignment_head)
+    """The network as it is served, on the GPU where there is one; its weights are moved there."""
+    device, head = serving_device(), model.checkpoint.alignment_head
+    return FastSeq2Seq(
+        model.checkpoint.model.to(device), head=None if head is None else head.to(device)
+    )
 
 
 def lean_network(model: LoadedModel) -> Network:

@@ -88,7 +88,11 @@ class FastSeq2Seq:
     def encode(
         self, source: Int[Tensor, "B S"], lengths: Int[Tensor, " B"]
     ) -> tuple[FastMemory, Float[Tensor, "B Z"]]:
-        """Read B sentences, each ended by EOS; gives their memory and the decoder's s_0."""
+        """Read B sentences, each ended by EOS; gives their memory and the decoder's s_0.
+
+        Ids may be on any device; what comes back is where the weights are.
+        """
+        source = source.to(self._device)
         layout = Ragged.of(lengths.numpy(force=True))
         annotations = self._encoder(source, layout)
         starts, ends = (

@@ -23,13 +23,20 @@ EVERY_NUMBER_UP_TO = 16
 """Rows of which every number has a kernel of its own; the most that a vector register pays for."""
 
 
+def serving_device() -> torch.device:
+    """A GPU where PyTorch sees one (`CUDA_VISIBLE_DEVICES`), else the processor."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
 def serving_dtype(device: torch.device) -> torch.dtype:
     """bfloat16 where the processor multiplies it natively, float32 elsewhere.
 
-    Emulated bfloat16 is slower than float32, so oneDNN's "supported" is not enough.
+    Emulated bfloat16 is slower than float32, so oneDNN's "supported" is not enough. A GPU's
+    products give a row other last bits in other company: bfloat16 would turn these into other
+    tokens, so it has float32 too.
     """
-    if device.type == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
+    if device.type != "cpu":
+        return torch.float32
     capabilities = torch.cpu.get_capabilities()
     native = any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))
     return torch.bfloat16 if native else torch.float32

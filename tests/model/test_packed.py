@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from model.packed import PackedLinear, kernel_rows, serving_dtype
+from model.packed import PackedLinear, kernel_rows, serving_device, serving_dtype
 
 
 @pytest.mark.parametrize(
@@ -63,3 +63,10 @@ def test_serving_takes_bfloat16_only_where_the_processor_has_it(monkeypatch):
     assert serving_dtype(processor) == torch.float32
     monkeypatch.setattr("torch.cpu.get_capabilities", lambda: {"avx512_bf16": True})
     assert serving_dtype(processor) == torch.bfloat16
+    assert serving_dtype(torch.device("cuda")) == torch.float32
+
+
+def test_serving_takes_a_gpu_where_there_is_one(monkeypatch):
+    for found, kind in ((True, "cuda"), (False, "cpu")):
+        monkeypatch.setattr("torch.cuda.is_available", lambda found=found: found)
+        assert serving_device().type == kind
