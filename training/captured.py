@@ -102,7 +102,7 @@ class CapturedPasses:
             self._trusted = self._agrees(padded)
             if not self._trusted:
                 self._say("CUDA graphs give other gradients here: training goes on without")
-        except (RuntimeError, NotImplementedError) as error:
+        except RuntimeError as error:
             self._give_up(error)
 
     def _agrees(self, padded: TrainingBatch) -> bool:
@@ -133,7 +133,7 @@ class CapturedPasses:
                     self._graphs[largest] = self._recorded(blank(largest, self._plan))
                 if shape not in self._graphs and len(self._graphs) < MOST_GRAPHS:
                     self._graphs[shape] = self._recorded(padded)
-            except (RuntimeError, NotImplementedError) as error:
+            except RuntimeError as error:
                 self._give_up(error)
         return self._graphs.get(shape)
 
