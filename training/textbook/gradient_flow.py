@@ -39,9 +39,14 @@ class Flow:
         return float(self.relative[distance] ** (1 / distance)) if distance else 0.0
 
 
-def encoder_flow(model: Seq2Seq, batch: TrainingBatch) -> Flow:
-    """From the loss of the whole target to the states of the forward encoder."""
-    norms = state_gradients(model, model.encoder.forward_cell, batch, last_only=False)
+def encoder_flow(model: Seq2Seq, batch: TrainingBatch, *, backward: bool = False) -> Flow:
+    """From the loss of the whole target to the states of one direction of the encoder.
+
+    The backward one ends at the first token: its distance 0 is there.
+    """
+    encoder = model.encoder
+    cell = encoder.backward_cell if backward else encoder.forward_cell
+    norms = state_gradients(model, cell, batch, last_only=False)
     return Flow("encoder", by_distance(norms, batch.source.lengths))
 
 

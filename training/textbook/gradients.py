@@ -56,6 +56,8 @@ class Gradients:
     networks: list[Network]
     shortcuts: dict[str, Flow] = field(default_factory=dict)
     """The encoder of untrained networks with the fixed vector and with attention."""
+    directions: dict[str, Flow] = field(default_factory=dict)
+    """`forward` and `backward` of the encoder of an untrained GRU with the fixed vector."""
     scales: dict[str, Flow] = field(default_factory=dict)
     """The encoder of untrained tanh networks, by the singular values of their recurrence."""
     clipped: dict[str, float] = field(default_factory=dict)
@@ -95,6 +97,7 @@ def gradients_of_config(config: TrainingConfig, steps: int, console: Console) ->
             steps=steps,
             networks=networks,
             shortcuts=_shortcuts(config, batch),
+            directions=_directions(config, batch),
             scales=_scales(config, batch),
             clipped=clipped,
             clipping=clipping_runs(config, prepared, min(steps, CLIPPING_STEPS), console),
@@ -172,6 +175,15 @@ def _shortcuts(config: TrainingConfig, batch: TrainingBatch) -> dict[str, Flow]:
             label = f"{spoken('cell', cell)} · {spoken('attention', attention)}"
             flows[label] = encoder_flow(model, batch)
     return flows
+
+
+def _directions(config: TrainingConfig, batch: TrainingBatch) -> dict[str, Flow]:
+    choices = replace(config.model, cell="gru", attention="none")
+    model = untrained(choices, config.training.seed).to(batch.targets.device)
+    return {
+        "forward": encoder_flow(model, batch),
+        "backward": encoder_flow(model, batch, backward=True),
+    }
 
 
 def _scales(config: TrainingConfig, batch: TrainingBatch) -> dict[str, Flow]:

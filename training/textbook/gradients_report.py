@@ -49,6 +49,8 @@ def draw(gradients: Gradients) -> dict[str, Picture]:
         pictures["Vanishing and exploding"] = _scales(gradients.scales)
     if gradients.shortcuts:
         pictures["The short way that attention opens"] = _shortcuts(gradients.shortcuts)
+    if gradients.directions:
+        pictures["Two directions, one vector"] = _directions(gradients.directions)
     if gradients.clipping:
         pictures["Clipping"] = _clipping(gradients.clipping)
     return pictures
@@ -165,6 +167,29 @@ def _shortcuts(shortcuts: dict[str, Flow]) -> Picture:
         "attention-shortcut",
         "Untrained encoders: with one fixed vector the loss reaches early words only through all "
         "later ones; attention connects it to every word directly.",
+    )
+
+
+def _directions(directions: dict[str, Flow]) -> Picture:
+    """Both over the place in a sentence as long as the shortest of those measured."""
+    curves = {
+        "forward": directions["forward"].relative[::-1],  # distance 0 is the last token
+        "backward": directions["backward"].relative,
+    }
+    plot = Plot(width=6.4)
+    (axes,) = plot.panels
+    for number, (label, values) in enumerate(curves.items()):
+        look = style(number).as_dict() | {"markevery": 5, "label": label}
+        axes.plot(range(1, len(values) + 1), _visible(values), **look)
+    axes.set_yscale("log")
+    axes.set_xlabel("token of the source")
+    axes.set_ylabel("gradient norm, last state read = 1")
+    plot.legend()
+    return plot.picture(
+        "two-directions",
+        "What reaches the states of an untrained GRU encoder from a loss that knows the source by "
+        "one fixed vector, [→h_S; ←h_1]. Each direction forgets where it began, and the two begin "
+        "at opposite ends.",
     )
 
 

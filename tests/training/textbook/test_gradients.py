@@ -36,6 +36,9 @@ def test_configuration_gives_a_report_of_all_cells(monkeypatch, write_corpus, tm
     assert after["flows"] != before["flows"]
     factors = [flow["relative"][-1] for flow in values["scales"].values()]
     assert factors == sorted(factors)
+    forward, backward = (values["directions"][name]["relative"] for name in ("forward", "backward"))
+    assert forward[0] == backward[0] == 1
+    assert forward != backward
     assert values["clipped"].keys() == {"tanh", "LSTM", "GRU"}
     assert [len(one["losses"]) for one in values["clipping"]] == [4] * 4
     assert sorted(file.stem for file in (folder / "pictures").iterdir()) == [
@@ -43,6 +46,7 @@ def test_configuration_gives_a_report_of_all_cells(monkeypatch, write_corpus, tm
         "clipping",
         "gradient-flow",
         "singular-values",
+        "two-directions",
         "vanishing-exploding",
     ]
     assert "through the decoder multiplies" in capsys.readouterr().err.replace("\n", " ")
