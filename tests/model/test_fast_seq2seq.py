@@ -67,17 +67,17 @@ def test_bfloat16_stays_close_to_the_reference(choices):
     exact = forced(model, batch, targets)
     rounded = forced(FastSeq2Seq(model, torch.bfloat16), batch, targets)
     for one, other in zip(rounded, exact, strict=True):
-        torch.testing.assert_close(one.weights, other.weights, atol=2e-2, rtol=0)
-        assert one.token_log_probs == pytest.approx(other.token_log_probs, abs=0.1)
+        torch.testing.assert_close(one.weights, other.weights, atol=5e-3, rtol=0)
+        assert one.token_log_probs == pytest.approx(other.token_log_probs, abs=0.03)
 
 
 @pytest.mark.parametrize("units", [20, 48, 64])
 @pytest.mark.parametrize(
     ("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.bfloat16, 0.0)], ids=["f32", "bf16"]
 )
-@pytest.mark.parametrize("query", ["conditional", "previous"])
-def test_company_changes_nothing(dtype, tolerance, query, units):
-    fast = FastSeq2Seq(reference(units=units, vocabulary=200, attention_query=query), dtype)
+@pytest.mark.parametrize("choices", VARIANTS)
+def test_company_changes_nothing(dtype, tolerance, choices, units):
+    fast = FastSeq2Seq(reference(units=units, vocabulary=200, **choices), dtype)
     mixed = [
         SearchOptions(beam_size=1, max_length=9),
         SearchOptions(beam_size=8, n_best=8, coverage_penalty=0.2, max_length=15),
