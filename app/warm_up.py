@@ -1,10 +1,12 @@
 """Runs a new model until nothing is slow for being new, and measures what its steps take.
 
 Kernels are compiled for each number of rows that products are made with: without a warm-up the
-first step of every size is slower than the rest, and serving meets every size.
+first step, and the first encoding, of every size is slower than the rest, and serving meets every
+size.
 """
 
 import time
+from typing import Any
 
 import torch
 
@@ -41,8 +43,9 @@ def warm_up(
     try:
         options = SearchOptions(beam_size=1, max_length=3)
         beam_search(network, pad_sentences([sentence], network.config.pad_id), options)
-        for rows in sizes(max_rows):
-            _step(network, sentence, rows)
+        for size in sizes(max_rows):
+            _encode(network, sentence, size)  # as many as greedy search lets join at once
+            _step(network, sentence, size)
         if pace is not None:
             timed = sorted({min(rows, max_rows) for rows in (*TIMED_SIZES, max_rows)})
             seconds = {rows: _least_seconds(network, sentence, rows) for rows in timed}
@@ -59,9 +62,8 @@ def sizes(max_rows: int) -> list[int]:
 def _step(network: Network, sentence: list[int], rows: int) -> float:
     """Make one step of so many rows, hypotheses of several sentences; gives its seconds."""
     sentences = max(1, rows // 4)
-    batch = pad_sentences([sentence] * sentences, network.config.pad_id)
+    memory, state = _encode(network, sentence, sentences)
     with torch.inference_mode():
-        memory, state = network.encode(batch.ids, batch.lengths)
         owners = torch.arange(rows) * sentences // rows
         inputs = torch.full((rows,), network.config.bos_id, device=state.device)
         attended, states = memory.select(owners), state[owners]
@@ -69,6 +71,13 @@ def _step(network: Network, sentence: list[int], rows: int) -> float:
         step = network.step(inputs, states, attended)
         step.logits[0, 0].item()  # a GPU works on its own; whoever reads a number waits for it
         return time.monotonic() - began
+
+
+def _encode(network: Network, sentence: list[int], sentences: int) -> tuple[Any, torch.Tensor]:
+    """Read so many sentences at once; gives their memory and first states."""
+    batch = pad_sentences([sentence] * sentences, network.config.pad_id)
+    with torch.inference_mode():
+        return network.encode(batch.ids, batch.lengths)
 
 
 def _least_seconds(network: Network, sentence: list[int], rows: int) -> float:
