@@ -17,7 +17,7 @@ from model.hypothesis import SearchOptions
 from model.search import beam_search
 from model.seq2seq import Seq2Seq
 from training.batches import collate
-from training.config import DataConfig, TrainerConfig, TrainingConfig
+from training.config import CleaningConfig, DataConfig, TrainerConfig, TrainingConfig
 from training.dataset import ParallelDataset, TokenArray
 from training.memory import keep_freed_memory
 from training.precision import place
@@ -65,9 +65,15 @@ def learner() -> Trainer:
     )
     # Batches come from outside; with no budget they are padded to no more rows than they have.
     settings = TrainerConfig(
-        max_steps=10**6, threads=threads, cuda_graphs=device == "cuda", max_batch_tokens=1
+        max_steps=10**6, threads=threads, cuda_graphs=device == "cuda", max_batch_tokens=2
     )
-    config = TrainingConfig(run=nowhere, data=data, model=CONFIG, training=settings)
+    config = TrainingConfig(
+        run=nowhere,
+        data=data,
+        cleaning=CleaningConfig(max_pieces=1),
+        model=CONFIG,
+        training=settings,
+    )
     prepared = Prepared(nowhere, empty, empty, b"", b"", {}, "", {})
     return Trainer(config, prepared, place(device, "auto"))
 
