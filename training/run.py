@@ -22,6 +22,7 @@ from training.prepare import Prepared, load_prepared, prepare
 from training.ranks import Ranks, all_ranks
 from training.reporter import Reporter
 from training.resume import ResumeStore, check_resumable
+from training.schedule import note_on_warm_up
 from training.starting_weights import starting_checkpoint
 from training.trainer import NonFiniteError, Trainer, TrainingError
 from training.validation import Validation, Validator
@@ -177,6 +178,8 @@ class _Run:
         if self._trainer.started_from is not None:
             told = f"Beginning with the weights of {self._trainer.started_from}"
             self._console.print(told, markup=False)
+        if note := note_on_warm_up(self._trainer.total_steps, self._config.training):
+            self._console.print(f"[yellow]Note:[/yellow] {note}")
         if state is None:
             self._save()  # a disk that is full says so now; and there is something to go back to
         else:

@@ -5,6 +5,17 @@ import math
 from training.config import TrainerConfig
 
 
+def note_on_warm_up(total_steps: int, config: TrainerConfig) -> str | None:
+    """What is to be said of a run whose learning rate climbs to its last update; else None."""
+    if total_steps > config.warmup_steps or config.decay == "none":
+        return None
+    return (
+        f"{total_steps:,} updates in all, and training.warmup_steps is {config.warmup_steps:,}: "
+        "the learning rate climbs to the end and never falls. Lower it, or train for longer or in "
+        "smaller batches (max_epochs, max_batch_tokens)"
+    )
+
+
 def learning_rate(step: int, total_steps: int, config: TrainerConfig) -> float:
     """Rate of update `step` (from 0): linear warm-up to the peak, then the configured decay.
 

@@ -1,4 +1,4 @@
-"""`docs/training.md` names every setting, reason and figure."""
+"""`docs/training.md` names every setting, reason and command; what it shows is understood."""
 
 from dataclasses import fields
 from pathlib import Path
@@ -8,9 +8,10 @@ from typer.main import get_command
 
 from training.__main__ import cli
 from training.cleaning_report import REASONS
-from training.config_reader import DERIVED, SECTIONS
+from training.config_reader import DERIVED, SECTIONS, read_config
 
-TEXT = (Path(__file__).parents[2] / "docs" / "training.md").read_text("utf-8")
+ROOT = Path(__file__).parents[2]
+TEXT = (ROOT / "docs" / "training.md").read_text("utf-8")
 
 
 @pytest.mark.parametrize(
@@ -37,3 +38,13 @@ def test_every_command_and_option_is_documented():
         for parameter in command.params:
             for option in parameter.opts:
                 assert not option.startswith("--") or option == "--help" or f"`{option}`" in TEXT
+
+
+@pytest.mark.parametrize(
+    ("document", "begin", "end"),
+    [("README.md", "<<'TOML'\n", "\nTOML\n"), ("docs/training.md", "```toml\n", "\n```")],
+)
+def test_configurations_that_are_shown_are_understood(tmp_path, document, begin, end):
+    text = (ROOT / document).read_text("utf-8")
+    (tmp_path / "shown.toml").write_text(text.split(begin)[1].split(end)[0], "utf-8")
+    assert read_config(tmp_path / "shown.toml").run.is_relative_to(tmp_path / "runs")

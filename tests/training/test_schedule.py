@@ -3,7 +3,7 @@
 import pytest
 
 from training.config import TrainerConfig
-from training.schedule import learning_rate
+from training.schedule import learning_rate, note_on_warm_up
 
 
 def rates(decay, total=100, warmup=10):
@@ -35,3 +35,12 @@ def test_no_decay_stays_at_the_peak():
 
 def test_run_shorter_than_its_warm_up_still_reaches_the_peak():
     assert rates("cosine", total=5)[4] == pytest.approx(1.0)
+
+
+def test_run_that_never_leaves_its_warm_up_is_told_so():
+    config = TrainerConfig(warmup_steps=400)
+    assert note_on_warm_up(401, config) is None
+    note = note_on_warm_up(72, config)
+    assert note is not None
+    assert "72 updates in all, and training.warmup_steps is 400" in note
+    assert note_on_warm_up(72, TrainerConfig(warmup_steps=400, decay="none")) is None

@@ -78,6 +78,8 @@ def compare(
             _variant_run(variant, budget.steps_of(throughput), prepared, folder, console)
             for variant, throughput in zip(chosen, throughputs, strict=True)
         ]
+        for note in dict.fromkeys(run.note for run in runs if run.note):
+            console.print(f"[yellow]Note:[/yellow] {note}")
         for number, run in enumerate(runs, start=1):
             if run.finished() is None and run.run(stop_requested) is None:
                 console.print(f"Stopped in variant {number}; the same command goes on.")

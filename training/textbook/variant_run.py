@@ -21,6 +21,7 @@ from training.evaluation import Evaluation, Translated, evaluate
 from training.precision import place
 from training.prepare import Prepared
 from training.resume import ResumeStore, write_durably
+from training.schedule import note_on_warm_up
 from training.textbook.course import Course
 from training.textbook.lengths import ALL, LengthScores, score_by_length
 from training.textbook.results import Failure, Result
@@ -42,6 +43,12 @@ class VariantRun:
         self.folder = folder
         self._prepared = prepared
         self._console = console
+
+    @property
+    def note(self) -> str | None:
+        """What is to be said of its budget before it is trained."""
+        training = self.variant.config.training
+        return note_on_warm_up(training.max_steps or 0, training)
 
     def finished(self) -> Result | Failure | None:
         """What an earlier call found, if it came to an end."""
