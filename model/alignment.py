@@ -18,8 +18,9 @@ AlignmentKind = Literal["attention", "head"]
 """`attention`: what the decoder weighed to make the token, before it was known.
 `head`: what an alignment head weighed that has seen the emitted token."""
 Level = Literal["word", "piece"]
-LinkRule = Literal["weight", "agreement"]
-"""What links are made from: each weight as it is, or as far as both sides agree on it."""
+LinkRule = Literal["weight", "agreement", "both_directions"]
+"""What links are made from: each weight as it is, as far as both sides agree on it, or as far as
+they do in this model and in one of the opposite direction."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -41,10 +42,15 @@ class Alignment:
     threshold: float | None = None
     """Agreement from which on pairs are linked where nobody names a weight; of a head, which is
     calibrated to it."""
+    opposite: Float[Tensor, "S T"] | None = None
+    """Weights of a model of the opposite direction, which wrote the source from the target, between
+    the same tokens; where they are given, links are those on which both models agree."""
 
     def link_rule(self, threshold: float | None = None) -> LinkRule:
         """What `links` goes by: agreement where the alignment has its own threshold to use."""
-        return "agreement" if threshold is None and self.threshold is not None else "weight"
+        if threshold is not None or self.threshold is None:
+            return "weight"
+        return "agreement" if self.opposite is None else "both_directions"
 
     def links(self, threshold: float | None = None) -> "list[WordLink]":
         """Its links: by agreement from its own threshold on, or by weight where it has none.
@@ -54,7 +60,7 @@ class Alignment:
         for nothing there, and has none.
         """
         if threshold is None and self.threshold is not None:
-            return agreed_links(self.weights, self.threshold)
+            return agreed_links(self.weights, self.threshold, self.opposite)
         return links(self.weights, threshold, self.eos if self.kind == "head" else None)
 
     def placed(self, source_start: int, target_start: int) -> "Alignment":
@@ -166,14 +172,18 @@ def links(
     return _linked(weights, linked)
 
 
-def agreed_links(weights: Float[Tensor, "T S"], threshold: float) -> list[WordLink]:
-    """Every pair whose `agreement` is at least `threshold`, ordered by target, then source.
+def agreed_links(
+    weights: Float[Tensor, "T S"], threshold: float, opposite: Float[Tensor, "S T"] | None = None
+) -> list[WordLink]:
+    """Every pair whose agreement is at least `threshold`, ordered by target, then source.
 
-    No token must have a link. ValueError for a threshold outside (0, 1].
+    That is `agreement`, or `agreement_of_both` where the weights of a model of the `opposite`
+    direction are given. No token must have a link. ValueError for a threshold outside (0, 1].
     """
     if not 0.0 < threshold <= 1.0:
         raise ValueError(f"threshold is {threshold}; it must be in (0, 1]")
-    return _linked(weights, agreement(weights) >= threshold)
+    agreed = agreement(weights) if opposite is None else agreement_of_both(weights, opposite)
+    return _linked(weights, agreed >= threshold)
 
 
 def agreement(weights: Float[Tensor, "T S"]) -> Float[Tensor, "T S"]:
@@ -187,6 +197,39 @@ def agreement(weights: Float[Tensor, "T S"]) -> Float[Tensor, "T S"]:
     """
     claimed = weights.sum(dim=0, keepdim=True)
     return weights / claimed.sqrt().clamp(min=torch.finfo(weights.dtype).tiny)
+
+
+def agreement_of_both(
+    weights: Float[Tensor, "T S"], opposite: Float[Tensor, "S T"]
+) -> Float[Tensor, "T S"]:
+    """The mean of the `agreement` of two models, one for each direction.
+
+    The second wrote the source from the target. They err in different places: what one of them
+    alone believes in is worth half (Liang et al. 2006, section 3, with a sum for their product).
+    """
+    return (agreement(weights) + agreement(opposite).T) / 2
+
+
+def regrouped(
+    weights: Float[Tensor, "T S"],
+    rows: Sequence[Sequence[int]],
+    columns: Sequence[Sequence[int]],
+) -> Float[Tensor, "T2 S2"]:
+    """The weights between other tokens, each of which touches the rows or columns that it names.
+
+    For two models that cut the same texts into other tokens: the greatest weight between any of
+    those that are touched, and 0 where none is.
+    """
+    width = weights.shape[1]
+    taken = [weights[list(row)].amax(dim=0) if row else weights.new_zeros(width) for row in rows]
+    across = torch.stack(taken) if taken else weights.new_zeros(0, width)
+    return torch.stack(
+        [
+            across[:, list(column)].amax(dim=1) if column else across.new_zeros(len(across))
+            for column in columns
+        ],
+        dim=1,
+    )
 
 
 def _linked(weights: Float[Tensor, "T S"], linked: Bool[Tensor, "T S"]) -> list[WordLink]:

@@ -154,6 +154,10 @@ def evaluate(
     gold_align: Annotated[
         list[Path] | None, typer.Option(help="Folder of gold alignments; may be repeated.")
     ] = None,
+    opposite: Annotated[
+        Path | None,
+        typer.Option(help="Checkpoint of the opposite direction, to align with both heads."),
+    ] = None,
     beam: Annotated[int, typer.Option(min=1, help="Width of the beam; 1 is greedy.")] = 5,
     length_penalty: Annotated[
         float, typer.Option(min=0.0, help="0 favours short translations, 1 is the service's own.")
@@ -172,12 +176,15 @@ def evaluate(
     """Score a checkpoint: BLEU, chrF, loss, and alignment error against gold links."""
     inputs = _inputs(config, checkpoint, pairs, gold_align or [], reverse)
     loaded = load_checkpoint(inputs.checkpoint)
+    other = None if opposite is None else load_checkpoint(opposite)
     report = CleaningReport()
     kept = list(drop_empty(read_pairs(inputs.pairs, report, reverse=inputs.reverse), report))
     if not kept:
         raise CorpusError(f"{inputs.pairs[0]}: no pair with text on both sides")
     if torch.cuda.is_available():
-        loaded.model.cuda()
+        for one in filter(None, (loaded, other)):
+            for network in filter(None, (one.model, one.alignment_head)):
+                network.cuda()
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         evaluation, translated = evaluate_checkpoint(
             loaded,
@@ -188,6 +195,7 @@ def evaluate(
             ),
             progress=progress,
             reverse_gold=inputs.reverse,
+            opposite=other,
         )
     if report.kept < report.read:
         console.print(report.table(str(inputs.pairs[0])))

@@ -20,10 +20,12 @@ from training.gold import (
     AlignmentRow,
     GoldError,
     GoldSentence,
+    WordWeights,
     best_row,
     best_shift,
     read_gold,
     score_alignments,
+    swapped,
     word_weights,
 )
 from training.metrics import TranslationScores, perplexity, score_translations
@@ -119,12 +121,16 @@ def evaluate(
     search: SearchOptions,
     progress: Progress,
     reverse_gold: bool = False,
+    opposite: Checkpoint | None = None,
 ) -> tuple[Evaluation, list[Translated]]:
     """Translate and score all pairs, then align and score all gold folders, where the model is.
 
-    Gold folders are read first, so that a broken one costs no translation. Raises GoldError, also
-    where the model has no attention, and ValueError if there is no pair.
+    Gold folders are read first, so that a broken one costs no translation. `opposite` is a model
+    of the opposite direction, whose alignment head is asked too. Raises GoldError, also where the
+    model has no attention or a head is missing, and ValueError if there is no pair.
     """
+    if opposite is not None:
+        _check_opposite(checkpoint, opposite)
     gold = {str(folder): read_gold(folder, reverse=reverse_gold) for folder in gold_folders}
     if gold and checkpoint.manifest.config.attention == "none":
         raise GoldError("the model has no attention, so it cannot be held against gold links")
@@ -134,7 +140,9 @@ def evaluate(
     translated = _with_likelihoods(checkpoint, pairs, translations, progress)
     attention = _score_gold(checkpoint, gold, None, progress)
     head = checkpoint.alignment_head
-    head_scores = _NOTHING if head is None else _score_gold(checkpoint, gold, head, progress)
+    head_scores = (
+        _NOTHING if head is None else _score_gold(checkpoint, gold, head, progress, opposite)
+    )
     evaluation = Evaluation(
         overall=_scores(translated, checkpoint.manifest.target_language),
         by_origin=_by_origin(translated, checkpoint.manifest.target_language),
@@ -165,31 +173,61 @@ def _score_gold(
     gold: dict[str, list[GoldSentence]],
     head: AlignmentHead | None,
     progress: Progress,
+    opposite: Checkpoint | None = None,
 ) -> GoldScores:
     if not gold:
         return _NOTHING
     weights = {
-        folder: list(
-            progress.track(
-                word_weights(
-                    checkpoint.model,
-                    checkpoint.source_tokenizer,
-                    checkpoint.target_tokenizer,
-                    sentences,
-                    head,
-                ),
-                len(sentences),
-                description="Aligning",
-            )
-        )
+        folder: _word_weights(checkpoint, sentences, head, progress)
         for folder, sentences in gold.items()
     }
+    if opposite is not None:
+        for folder, sentences in gold.items():
+            turned = [swapped(sentence) for sentence in sentences]
+            others = _word_weights(opposite, turned, opposite.alignment_head, progress)
+            weights[folder] = [
+                one.beside(other) for one, other in zip(weights[folder], others, strict=True)
+            ]
     pooled = score_alignments(
         list(chain.from_iterable(gold.values())), list(chain.from_iterable(weights.values()))
     )
     return GoldScores(
         {folder: score_alignments(gold[folder], weights[folder]) for folder in gold}, pooled
     )
+
+
+def _word_weights(
+    checkpoint: Checkpoint,
+    sentences: Sequence[GoldSentence],
+    head: AlignmentHead | None,
+    progress: Progress,
+) -> list[WordWeights]:
+    made = word_weights(
+        checkpoint.model,
+        checkpoint.source_tokenizer,
+        checkpoint.target_tokenizer,
+        sentences,
+        head,
+    )
+    return list(progress.track(made, len(sentences), description="Aligning"))
+
+
+def _check_opposite(checkpoint: Checkpoint, opposite: Checkpoint) -> None:
+    here, there = checkpoint.manifest, opposite.manifest
+    if (there.source_language, there.target_language) != (
+        here.target_language,
+        here.source_language,
+    ):
+        raise GoldError(
+            f"--opposite is a model from {there.source_language} to {there.target_language}; "
+            f"wanted is one from {here.target_language} to {here.source_language}"
+        )
+    for model in (checkpoint, opposite):
+        if model.alignment_head is None:
+            raise GoldError(
+                f"{model.manifest.name} has no alignment head, and --opposite compares two; "
+                "`python -m training head` trains one"
+            )
 
 
 def _translations(

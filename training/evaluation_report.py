@@ -16,6 +16,7 @@ RULES: dict[Rule, str] = {
     "threshold": "weights that reach the threshold",
     "links": "these and the argmax",
     "agreement": "weights on which both sides agree to that degree",
+    "both_directions": "the same with the head of the opposite direction",
 }
 """The ways to make links that have a threshold, and what the report calls them."""
 

@@ -1,7 +1,7 @@
 """Attention measured against word alignments that people made (Och & Ney 2003)."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 from typing import Literal
@@ -19,6 +19,7 @@ from model.alignment import (
     alignment_error_rate,
     links,
     piece_alignment,
+    regrouped,
     word_alignment,
 )
 from model.alignment_head import AlignmentHead, forced_head_weights
@@ -31,11 +32,13 @@ from model.words import group_pieces, tokens_at
 from training.aligner import white_space_words
 from training.translation import ROWS
 
-Rule = Literal["argmax", "threshold", "links", "agreement"]
+Rule = Literal["argmax", "threshold", "links", "agreement", "both_directions"]
 """`argmax`: the heaviest source word of each target word; of a head, none where it chooses EOS.
 `threshold`: every weight that reaches
 it, and nothing else. `links`: both together, which is what the service links attention by.
-`agreement`: every pair whose agreement reaches the threshold, which is what it links a head by."""
+`agreement`: every pair whose agreement reaches the threshold, which is what it links a head by.
+`both_directions`: the same of two heads, the other one that of a model of the opposite direction;
+not moved, since two models are not out of step together."""
 
 THRESHOLDS = tuple(number / 20 for number in range(2, 19))
 SHIFTS = (-1, 0, 1)
@@ -78,6 +81,14 @@ class WordWeights:
     target_words: tuple[tuple[int, ...], ...]
     eos: dict[int, Float[Tensor, " T"]] | None = None
     """What each row put on EOS, from an alignment head alone: it links no word that chooses EOS."""
+    opposite: Float[Tensor, "S T"] | None = None
+    """Weights of a model of the opposite direction between the same words."""
+
+    def beside(self, opposite: "WordWeights") -> "WordWeights":
+        """These with those of a model that read the pair the other way round."""
+        rows = _touching(self.source_words, opposite.target_words)
+        columns = _touching(self.target_words, opposite.source_words)
+        return replace(self, opposite=regrouped(opposite.weights[0], rows, columns))
 
 
 def read_gold(folder: Path, *, reverse: bool = False) -> list[GoldSentence]:
@@ -101,7 +112,7 @@ def read_gold(folder: Path, *, reverse: bool = False) -> list[GoldSentence]:
         except ValueError as error:
             raise GoldError(f"{folder / FILES[2]}:{number}: {error}") from error
         sentence = GoldSentence(one, other, gold_links)
-        sentences.append(_swapped(sentence) if reverse else sentence)
+        sentences.append(swapped(sentence) if reverse else sentence)
     return sentences
 
 
@@ -162,6 +173,12 @@ def score_alignments(
                 agreed = [_in_words(_agreed(item, shift, threshold), item) for item in weights]
                 scores = alignment_error_rate(agreed, gold)
                 rows.append(AlignmentRow("agreement", threshold, shift, scores))
+            if shift == 0 and all(item.opposite is not None for item in weights):
+                agreed = [
+                    _in_words(_agreed(item, 0, threshold, item.opposite), item) for item in weights
+                ]
+                scores = alignment_error_rate(agreed, gold)
+                rows.append(AlignmentRow("both_directions", threshold, 0, scores))
     return rows
 
 
@@ -195,7 +212,8 @@ def _check_range(gold: GoldLinks, source_words: int, target_words: int) -> None:
             )
 
 
-def _swapped(sentence: GoldSentence) -> GoldSentence:
+def swapped(sentence: GoldSentence) -> GoldSentence:
+    """The same pair and links for the opposite direction."""
     sure, possible = (
         frozenset((target, source) for source, target in pairs)
         for pairs in (sentence.links.sure, sentence.links.possible)
@@ -236,8 +254,22 @@ def _argmax(item: WordWeights, shift: int) -> set[Pair]:
     return {(link.source, link.target) for link in links(item.weights[shift], eos=eos)}
 
 
-def _agreed(item: WordWeights, shift: int, threshold: float) -> set[Pair]:
-    return {(link.source, link.target) for link in agreed_links(item.weights[shift], threshold)}
+def _agreed(
+    item: WordWeights,
+    shift: int,
+    threshold: float,
+    opposite: Float[Tensor, "S T"] | None = None,
+) -> set[Pair]:
+    found = agreed_links(item.weights[shift], threshold, opposite)
+    return {(link.source, link.target) for link in found}
+
+
+def _touching(
+    groups: Sequence[tuple[int, ...]], others: Sequence[tuple[int, ...]]
+) -> list[list[int]]:
+    """Which of `others` have a word in common with each of `groups`."""
+    holder = {word: index for index, words in enumerate(others) for word in words}
+    return [sorted({holder[word] for word in words if word in holder}) for words in groups]
 
 
 def _above(weights: Float[Tensor, "T S"], threshold: float) -> set[Pair]:

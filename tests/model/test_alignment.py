@@ -1,16 +1,21 @@
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.alignment import (
+    Alignment,
     GoldLinks,
     WordLink,
     agreed_links,
     agreement,
+    agreement_of_both,
     alignment_error_rate,
     links,
     piece_alignment,
+    regrouped,
     word_alignment,
 )
 from model.words import Token, WordPieces, group_pieces, tokens_at, words
@@ -237,6 +242,47 @@ def test_agreed_links_keep_their_weights_and_may_leave_a_token_alone():
     weights = torch.tensor([[0.25, 0.25], [1.0, 0.0]])
     assert agreed_links(weights, 0.5) == [WordLink(1, 0, 0.25), WordLink(0, 1, 1.0)]
     assert agreed_links(torch.zeros(2, 3), 0.1) == agreed_links(torch.zeros(0, 3), 0.1) == []
+
+
+def test_both_directions_link_what_both_models_agree_on():
+    # For itself this model would link the first token to the second source token, too.
+    weights = torch.tensor([[0.5, 0.5], [0.0, 1.0]])
+    opposite = torch.tensor([[0.9, 0.0], [0.1, 0.9]])
+    both = [Token("a", 0, 1), Token("b", 2, 3)]
+    alone = Alignment(
+        kind="head",
+        level="word",
+        source=tuple(both),
+        target=tuple(both),
+        weights=weights,
+        eos=torch.zeros(2),
+        eos_row=None,
+        threshold=0.4,
+    )
+    assert [link[:2] for link in alone.links()] == [(0, 0), (1, 0), (1, 1)]
+    beside = replace(alone, opposite=opposite)
+    assert beside.link_rule() == "both_directions"
+    assert [tuple(link) for link in beside.links()] == [(0, 0, 0.5), (1, 1, 1.0)]
+    assert beside.link_rule(0.4) == "weight"
+    assert beside.links(0.4) == alone.links(0.4)
+    assert beside.placed(3, 4).opposite is opposite
+
+
+def test_agreement_of_both_is_the_mean_and_knows_no_first_model():
+    weights, opposite = torch.rand(3, 2), torch.rand(2, 3)
+    both = agreement_of_both(weights, opposite)
+    torch.testing.assert_close(both, (agreement(weights) + agreement(opposite).T) / 2)
+    torch.testing.assert_close(both, agreement_of_both(opposite, weights).T)
+
+
+def test_weights_between_other_tokens_are_the_greatest_of_those_that_are_touched():
+    weights = torch.tensor([[0.1, 0.2, 0.3], [0.4, 0.5, 0.6]])
+    assert torch.equal(regrouped(weights, [[0], [1]], [[0], [1], [2]]), weights)
+    found = regrouped(weights, [[0, 1], [], [1]], [[2], [0, 1], []])
+    torch.testing.assert_close(
+        found, torch.tensor([[0.6, 0.5, 0.0], [0.0, 0.0, 0.0], [0.6, 0.5, 0.0]])
+    )
+    assert regrouped(weights, [], [[0]]).shape == (0, 1)
 
 
 @pytest.mark.parametrize("threshold", [0.0, -0.1, 1.1, float("nan")])

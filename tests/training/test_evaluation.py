@@ -2,6 +2,7 @@
 
 import io
 import shutil
+from dataclasses import replace
 
 import pytest
 import torch
@@ -115,3 +116,39 @@ def test_gold_links_are_refused_by_a_model_without_attention(joint_tokenizer, so
         (gold / name).write_text(line + "\n")
     with pytest.raises(GoldError, match="no attention"):
         run(plain, some_pairs[:1], [gold])
+
+
+def turned(checkpoint):
+    """The same network, said to translate the other way."""
+    manifest = checkpoint.manifest
+    return replace(
+        checkpoint,
+        manifest=replace(
+            manifest,
+            source_language=manifest.target_language,
+            target_language=manifest.source_language,
+        ),
+    )
+
+
+def test_the_head_of_the_opposite_direction_has_a_say(tiny_checkpoint, some_pairs, tmp_path):
+    folder = shutil.copytree(tiny_checkpoint, tmp_path / "headed")
+    torch.manual_seed(2)
+    head = AlignmentHead(load_checkpoint(folder).manifest.config, units=6)
+    add_alignment_head(folder, head, threshold=0.5, metrics={})
+    gold = tmp_path / "gold"
+    gold.mkdir()
+    for name, text in (("src.txt", "a cat\n"), ("tgt.txt", "un chat\n"), ("gold.txt", "0-0 1-1\n")):
+        (gold / name).write_text(text)
+    opposite = turned(load_checkpoint(folder))
+    both, _ = run(folder, some_pairs[:2], [gold], opposite=opposite)
+    rules = {row.rule for row in both.pooled_head_gold}
+    assert "both_directions" in rules
+    assert "both_directions" not in {row.rule for row in both.pooled_gold}
+    console = Console(width=200, record=True, file=io.StringIO())
+    print_evaluation(both, console)
+    assert "the head of the opposite direction" in console.export_text()
+    with pytest.raises(GoldError, match="from en to fr; wanted is one from fr to en"):
+        run(folder, some_pairs[:2], [gold], opposite=load_checkpoint(folder))
+    with pytest.raises(GoldError, match="no alignment head"):
+        run(folder, some_pairs[:2], [gold], opposite=turned(load_checkpoint(tiny_checkpoint)))

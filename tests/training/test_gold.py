@@ -143,6 +143,29 @@ def test_a_head_is_scored_by_agreement_too():
     assert rows["links", 0.5].aer > 0
 
 
+def test_two_heads_are_scored_by_what_both_agree_on():
+    none = dict.fromkeys((-1, 0, 1), torch.zeros(2))
+    weights, others = torch.tensor([[0.5, 0.5], [0.0, 1.0]]), torch.tensor([[0.9, 0.0], [0.1, 0.9]])
+    item, other = (
+        WordWeights(dict.fromkeys((-1, 0, 1), one), WORDS[:2], WORDS[:2], none)
+        for one in (weights, others)
+    )
+    gold = GoldSentence("a b", "x y", GoldLinks(*[frozenset({(0, 0), (1, 1)})] * 2))
+    rows = score_alignments([gold], [item.beside(other)])
+    scores = {(row.rule, row.threshold, row.shift): row.scores for row in rows}
+    assert scores["both_directions", 0.4, 0].aer == 0
+    assert scores["agreement", 0.4, 0].aer > 0
+    assert {shift for rule, _, shift in scores if rule == "both_directions"} == {0}
+    assert "both_directions" not in {row.rule for row in score_alignments([gold], [item])}
+
+
+def test_models_that_cut_other_words_are_brought_to_the_same():
+    item = WordWeights({0: torch.ones(2, 1)}, ((0, 1),), ((0,), (1, 2)))
+    other = WordWeights({0: torch.tensor([[0.2, 0.7], [0.9, 0.1]])}, ((0, 1), (2,)), ((0,), (1,)))
+    # Target words 0 and 1 are one token there: its column stands for both of them here.
+    torch.testing.assert_close(item.beside(other).opposite, torch.tensor([[0.9, 0.9]]))
+
+
 def test_a_column_of_several_words_links_each_of_them():
     weights = torch.tensor([[0.9]])
     item = WordWeights({-1: weights, 0: weights, 1: weights}, ((0, 1),), ((0,),))
