@@ -16,10 +16,10 @@ from app.bulk.run import Account, BulkError, BulkTask, run
 from app.bulk.translation import LineTranslator
 from app.catalog import fast_network
 from app.errors import ServiceError
-from app.models import LoadedModel, LoadedModels
+from app.models import LoadedModel, LoadedModels, StartupError, find_checkpoints
 from app.schemas import AlignmentRequest
 from app.settings import Settings
-from app.terminal import SOME_LINES_FAILED, WRONG_INPUT, fail, start
+from app.terminal import CANNOT_START, SOME_LINES_FAILED, WRONG_INPUT, fail, start_models
 from model.alignment import AlignmentKind
 from model.hypothesis import SearchOptions
 
@@ -83,7 +83,7 @@ def translate_file(
 
 
 def translate_folder(
-    checkpoints: Path | None,
+    settings: Settings,
     *,
     input: Path,
     output: Path | None,
@@ -91,14 +91,20 @@ def translate_folder(
     workers: int,
     **options: Any,  # noqa: ANN401 - those of `translate_file`
 ) -> int:
-    """Translate every file of `input` into `output`, side by side; gives the worst exit code."""
+    """Translate every file of `input` into `output`, side by side; gives the worst exit code.
+
+    Workers have these settings, wherever they are, and not those of their own environment.
+    """
     name = form or "tsv"
     if output is None or name not in BULK_FORMS:
         fail(f"--ray needs a folder as --output; forms are {', '.join(BULK_FORMS)}", WRONG_INPUT)
     try:
+        find_checkpoints(settings.checkpoints)
         parts = parts_of(input, output, name)
-        work = Work(partial(_begin, checkpoints, {**options, "form": name}))
+        work = Work(partial(_begin, _without_secrets(settings), {**options, "form": name}))
         codes = translate_parts(parts, work, workers)
+    except StartupError as error:
+        fail(str(error), CANNOT_START)
     except ClusterError as error:
         fail(str(error), WRONG_INPUT)
     done = codes[0] + codes[SOME_LINES_FAILED]
@@ -106,9 +112,17 @@ def translate_folder(
     return WRONG_INPUT if done < len(parts) else max(codes, default=0)
 
 
-def _begin(checkpoints: Path | None, options: dict[str, Any]) -> Callable[[Path, Path], int]:
+def _without_secrets(settings: Settings) -> Settings:
+    """What workers need to know, the checkpoints by a path that is good in any folder."""
+    checkpoints = settings.checkpoints.resolve()
+    return settings.model_copy(
+        update={"checkpoints": checkpoints, "database_url": None, "redis_url": None}
+    )
+
+
+def _begin(settings: Settings, options: dict[str, Any]) -> Callable[[Path, Path], int]:
     """What a worker does first, where it works."""
-    settings, models = start(checkpoints)
+    models = start_models(settings)
 
     def translate(input: Path, output: Path) -> int:
         try:

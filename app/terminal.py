@@ -43,10 +43,23 @@ ThemeOption = Annotated[Theme, typer.Option(help="Colours of pictures.")]
 
 def start(checkpoints: Path | None) -> tuple[Settings, LoadedModels]:
     """Settings and models; a command that cannot have them ends here."""
+    settings = start_settings(checkpoints)
+    return settings, start_models(settings)
+
+
+def start_settings(checkpoints: Path | None) -> Settings:
+    """The settings, as `settings_with`; a command that cannot have them ends here."""
     try:
-        settings = settings_with(checkpoints)
-        return settings, load_models(settings.checkpoints)
-    except (SettingsError, StartupError) as error:
+        return settings_with(checkpoints)
+    except SettingsError as error:
+        fail(str(error), CANNOT_START)
+
+
+def start_models(settings: Settings) -> LoadedModels:
+    """The models that the settings name; a command that cannot have them ends here."""
+    try:
+        return load_models(settings.checkpoints)
+    except StartupError as error:
         fail(str(error), CANNOT_START)
 
 

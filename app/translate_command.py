@@ -21,6 +21,7 @@ from app.terminal import (
     ThresholdOption,
     fail,
     start,
+    start_settings,
 )
 from app.text_command import translate_text
 from model.hypothesis import SearchOptions
@@ -97,7 +98,7 @@ def translate(
     translate_all = (
         partial(translate_file, *start(checkpoints))
         if ray is None
-        else partial(translate_folder, checkpoints, workers=ray)
+        else partial(translate_folder, start_settings(checkpoints), workers=ray)
     )
     code = translate_all(
         input=input,

@@ -2,12 +2,18 @@
 
 import importlib.util
 import os
+import pickle
 import subprocess
 import sys
+from collections import Counter
+from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from app.bulk.cluster import ClusterError, Work, parts_of, translate_parts
+from app.commands import commands
+from app.terminal import CANNOT_START, SOME_LINES_FAILED
 
 needs_ray = pytest.mark.skipif(
     importlib.util.find_spec("ray") is None, reason="the extra `ray` is not installed"
@@ -43,6 +49,44 @@ def test_without_ray_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(ClusterError, match=r"softalign\[ray\]"):
         translate_parts([{"input": "a", "output": "b"}], Work(lambda: lambda _a, _b: 0), 1)
+
+
+def test_workers_have_the_settings_of_the_command(corpus, tmp_path, tiny_checkpoint, monkeypatch):
+    """A worker is in another process, and may be on another machine: nothing of here is there."""
+    sent = []
+
+    def hand_out(parts, work, _workers):
+        sent.append(pickle.dumps(work))
+        monkeypatch.chdir(elsewhere)
+        for name in variables:
+            monkeypatch.delenv(name)
+        translate = pickle.loads(sent[0]).begin()
+        return Counter(translate(Path(part["input"]), Path(part["output"])) for part in parts)
+
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(tiny_checkpoint.parent)
+    variables = {
+        "SOFTALIGN_CHECKPOINTS": tiny_checkpoint.name,
+        "SOFTALIGN_MAX_TEXT_CHARACTERS": "8",
+        "SOFTALIGN_DATABASE_URL": "postgresql://me:hidden@host/name",
+    }
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("app.bulk_command.translate_parts", hand_out)
+    output = tmp_path / "out"
+    options = ["--input", str(corpus), "--output", str(output), "--beam", "1", "--ray", "2"]
+    ended = CliRunner().invoke(commands, ["translate", *options])
+    assert ended.exit_code == SOME_LINES_FAILED, ended.stderr  # "The cat sleeps." is too long now
+    assert (output / "b.txt.tsv").read_text() == "\t\n\t\n"
+    assert b"hidden" not in sent[0]
+
+
+def test_without_checkpoints_no_worker_is_started(corpus, tmp_path):
+    options = ["--input", str(corpus), "--output", str(tmp_path / "out"), "--ray", "2"]
+    ended = CliRunner().invoke(commands, ["translate", "--checkpoints", "missing", *options])
+    assert ended.exit_code == CANNOT_START
+    assert "there is no folder missing" in ended.stderr
 
 
 @needs_ray
