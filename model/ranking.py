@@ -3,10 +3,15 @@
 Torch's `topk` spends most of its time on branches that the processor guesses wrong; numpy's sort
 compares whole vectors. So what has to be ordered is narrowed down to a few hundred numbers of each
 row, and these are sorted on the host.
+
+What is compared are keys: each logit with its token, written in the bits that a wider type has
+more. No two keys of a row are equal, so that the order depends on the row alone, and a key that
+was found tells whose it is.
 """
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -27,14 +32,11 @@ CHUNK_ROWS = 64
 """Rows whose logits are ranked at once: few enough for the cache, many enough for the overhead."""
 
 LANES = 64
-"""Logits are compared in columns, as many as a multiple of this: several vectors of any processor,
-so that no sum or exponential of a row depends on where in memory the row stands.
+"""Logits are compared in columns, as many as a multiple of this: several vectors of any processor.
 """
 
 LOWEST = torch.finfo(torch.bfloat16).min
 """Below every logit, and the same number in every precision."""
-
-LOG2_E = math.log2(math.e)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,67 +67,109 @@ def candidates(
         _most_probable(logits[first : first + CHUNK_ROWS], enough)
         for first in range(0, logits.shape[0], CHUNK_ROWS)
     ]
-    tokens, best, log_sums = (
+    tokens, best, log_probs = (
         parts[0] if len(parts) == 1 else map(np.concatenate, zip(*parts, strict=True))
     )
-    found = Candidates(tokens, best - log_sums)
+    found = Candidates(tokens, log_probs)
     if exact is not None:
         found = _sharpen(found, exact(tokens) - best)
-    found.log_probs[banned[found.tokens]] = -np.inf
+    np.putmask(found.log_probs, banned.take(tokens), -np.inf)
     return found
 
 
 def _most_probable(
     logits: Float[Tensor, "R V"], count: int
-) -> tuple[Int[np.ndarray, "R C"], Float[np.ndarray, "R C"], Float[np.ndarray, "R 1"]]:
-    """The `count` most probable tokens of each row, their logits, and log Σ exp of all logits."""
-    rows, size = logits.shape
+) -> tuple[Int[np.ndarray, "R C"], Float[np.ndarray, "R C"], Float[np.ndarray, "R C"]]:
+    """The `count` most probable tokens of each row, their logits and their log-probabilities."""
+    grid = _key_grid(logits.shape[1], count, logits.dtype, logits.device)
+    values = logits.float()
+    log_probs = torch.log_softmax(values, dim=1)
+    keys = grid.keys(values)
+    # The largest keys stand in the columns that have the largest maxima.
+    maxima = keys.view(-1, grid.depth, grid.columns).amax(dim=1).numpy(force=True)
+    columns = grid.tokens(_greatest(maxima, count)) % grid.columns
+    pool = _take(keys, (columns[:, :, None] + grid.levels).reshape(columns.shape[0], -1))
+    best = _greatest(pool, count)
+    tokens = grid.tokens(best)
+    return tokens, grid.logits(best), _take(log_probs, tokens)
+
+
+@dataclass(frozen=True, slots=True)
+class KeyGrid:
+    """Keys of V logits, `depth` in each of `columns`; what is left of the last level is padding."""
+
+    columns: int
+    depth: int
+    dtype: torch.dtype
+    """float32 for logits that were bfloat16, if it has bits enough, else float64."""
+    places: Int[Tensor, " N"]
+    """The token of each place, as integers as wide as a key."""
+    levels: Int[np.ndarray, " D"]
+    """Where the levels begin."""
+    token_bits: int
+
+    def keys(self, values: Float[Tensor, "R V"]) -> Float[Tensor, "R N"]:
+        """Each logit with its token; overwrites logits that were bfloat16, given as float32."""
+        keys = values.to(self.dtype).clamp_(min=LOWEST)
+        if behind := self.places.shape[0] - values.shape[1]:
+            keys = pad(keys, (0, behind), value=LOWEST)
+        keys.view(self.places.dtype).bitwise_or_(self.places)
+        return keys
+
+    def tokens(self, keys: Float[np.ndarray, "R C"]) -> Int[np.ndarray, "R C"]:
+        """Whose these keys are."""
+        tokens: Int[np.ndarray, "R C"] = _bits(keys) & self.token_bits
+        return tokens.astype(np.int64, copy=False)
+
+    def logits(self, keys: Float[np.ndarray, "R C"]) -> Float[np.ndarray, "R C"]:
+        """The logits that these keys were made of."""
+        made_of: Float[np.ndarray, "R C"] = (_bits(keys) & ~self.token_bits).view(keys.dtype)
+        return made_of.astype(np.float32, copy=False)
+
+
+@lru_cache(maxsize=16)
+def _key_grid(size: int, count: int, dtype: torch.dtype, device: torch.device) -> KeyGrid:
+    """A grid in which the columns and what is taken of them are about equally many numbers."""
     columns = LANES * math.ceil(math.sqrt(count * size) / LANES)
     depth = -(-size // columns)
-    behind = depth * columns - size
-    values = pad(logits, (0, behind), value=LOWEST) if behind else logits
-    values = values.to(torch.float32, copy=True)
-    # The largest values stand in the columns that have the largest maxima.
-    grid = values.view(rows, depth, columns)
-    chosen = largest(grid.amax(dim=1).numpy(force=True), count)
-    pool = _columns(grid, chosen).reshape(rows, -1)
-    places = largest(pool, count)
-    every_row = np.arange(rows)[:, None]
-    best = pool[every_row, places]
-    column, level = np.divmod(places, depth)
-    tokens = level * columns + chosen[every_row, column]
-    if behind:
-        tokens = tokens.clip(
-            max=size - 1
-        )  # where logits are no numbers, padding stands before them
-    return tokens, best, _log_sums(values, best[:, :1])
+    narrow = dtype == torch.bfloat16 and depth * columns <= 1 << BFLOAT16_SPARE_BITS
+    key, bits = (torch.float32, torch.int32) if narrow else (torch.float64, torch.int64)
+    return KeyGrid(
+        columns,
+        depth,
+        key,
+        torch.arange(depth * columns, dtype=bits, device=device),
+        np.arange(0, depth * columns, columns),
+        (1 << (BFLOAT16_SPARE_BITS if narrow else FLOAT32_SPARE_BITS)) - 1,
+    )
 
 
-def _columns(
-    grid: Float[Tensor, "R N K"], chosen: Int[np.ndarray, "R C"]
-) -> Float[np.ndarray, "R C N"]:
-    """These columns of each row's grid."""
-    if grid.is_cpu:  # where numpy reads the same memory, and takes half the time
-        columns: Float[np.ndarray, "R C N"]
-        columns = grid.numpy()[np.arange(grid.shape[0])[:, None], :, chosen]
-        return columns
-    index = torch.from_numpy(chosen).to(grid.device)[:, None].expand(-1, grid.shape[1], -1)
-    return grid.gather(2, index).transpose(1, 2).numpy(force=True)
+BFLOAT16_SPARE_BITS = 16
+"""The last bits of a float32 that are zero where it was a bfloat16."""
+
+FLOAT32_SPARE_BITS = 29
+"""The last bits of a float64 that are zero where it was a float32."""
 
 
-def _log_sums(
-    logits: Float[Tensor, "R V"], greatest: Float[np.ndarray, "R 1"]
-) -> Float[np.ndarray, "R 1"]:
-    """log Σ exp of each row, given its greatest logit; overwrites `logits`.
+def _bits(keys: Float[np.ndarray, "R C"]) -> Int[np.ndarray, "R C"]:
+    return keys.view(np.int32 if keys.dtype == np.float32 else np.int64)
 
-    As powers of two, which torch computes five times as fast as those of e.
-    """
-    with np.errstate(all="ignore"):  # rows whose logits are no numbers have no sum either
-        shift = torch.from_numpy(-LOG2_E * greatest).to(logits.device)
-        powers = torch.add(shift, logits, alpha=LOG2_E, out=logits).exp2_()
-        sums = powers.sum(dim=1, keepdim=True).numpy(force=True)
-        log_sums: Float[np.ndarray, "R 1"] = greatest + np.log(sums)
-    return log_sums
+
+def _greatest(keys: Float[np.ndarray, "R N"], count: int) -> Float[np.ndarray, "R C"]:
+    """The `count` greatest of each row, greatest first; the row is sorted in place."""
+    keys.sort(axis=1)
+    return keys[:, : -count - 1 : -1]
+
+
+def _take(values: Float[Tensor, "R N"], places: Int[np.ndarray, "R C"]) -> Float[np.ndarray, "R C"]:
+    """The numbers that stand in these places of each row."""
+    if values.is_cpu:  # where numpy reads the same memory, in a fraction of the time
+        rows, width = values.shape
+        if rows > 1:
+            places = places + np.arange(0, rows * width, width)[:, None]
+        taken: Float[np.ndarray, "R C"] = values.numpy().take(places)
+        return taken
+    return values.gather(1, torch.from_numpy(places).to(values.device)).numpy(force=True)
 
 
 def largest(values: Float[np.ndarray, "R N"], count: int) -> Int[np.ndarray, "R C"]:
@@ -140,12 +184,8 @@ def largest(values: Float[np.ndarray, "R N"], count: int) -> Int[np.ndarray, "R 
     bits = keys.view(np.int64)
     bits |= np.arange(values.shape[1])
     keys.sort(axis=1)
-    places: Int[np.ndarray, "R C"] = bits[:, :count] & PLACE_BITS
+    places: Int[np.ndarray, "R C"] = bits[:, :count] & ((1 << FLOAT32_SPARE_BITS) - 1)
     return places
-
-
-PLACE_BITS = (1 << 29) - 1
-"""The bits of a float64 that are zero where it was a float32."""
 
 
 def _sharpen(rounded: Candidates, errors: Float[np.ndarray, "R C"]) -> Candidates:

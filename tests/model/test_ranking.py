@@ -67,6 +67,24 @@ def test_company_changes_no_bit(size):
         assert apart.log_probs.tolist() == together.log_probs[first:last].tolist()
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_impossible_tokens_stand_behind_all_others(dtype):
+    logits = torch.full((2, 5000), -torch.inf, dtype=dtype)
+    logits[:, 100:4000:400] = torch.arange(10.0, dtype=dtype)
+    found = candidates(logits, banned(5000))
+    expected = logits[0].topk(8).indices.tolist()
+    assert found.tokens[:, :8].tolist() == [expected, expected]
+    assert np.isfinite(found.log_probs[:, :8]).all()
+
+
+def test_a_vocabulary_may_have_more_tokens_than_two_bytes_count():
+    torch.manual_seed(4)
+    logits = torch.randn(2, 70_000)
+    logits[0, 69_999] = logits[1, 65_537] = 9.0
+    found = candidates(logits.bfloat16(), banned(70_000))
+    assert found.tokens[:, 0].tolist() == [69_999, 65_537]
+
+
 def test_log_probabilities_survive_a_distribution_with_one_peak():
     logits = torch.zeros(1, 5000)
     logits[0, 7] = 300.0
