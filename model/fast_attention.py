@@ -24,8 +24,9 @@ EXPONENT_SCALE = 2.0 * math.log2(math.e)
 """What queries and keys are multiplied with: e^{2x} = 2^{x · 2 log₂ e}."""
 
 LARGEST_EXPONENT = 20.0 * EXPONENT_SCALE
-"""Queries and keys are clamped to ±20 times that, so that e^{2q} e^{2k} is finite. The sum of a
-clamped one and another is far beyond where tanh is ±1, unless the other cancels it.
+"""Keys are clamped to ±20 times that, so that e^{2k} is neither 0 nor ∞ and e^{2q} e^{2k} a number
+whatever q. The sum of a clamped one and a query is far beyond where tanh is ±1, unless the query
+cancels it.
 """
 
 CHUNK_NUMBERS = 1 << 21
@@ -42,8 +43,8 @@ class FastAttention:
     def __call__(
         self, queries: Float[Tensor, "R A"], memory: FastMemory
     ) -> tuple[Float[Tensor, "R S"], Float[Tensor, "R C"]]:
-        """Weights α_ij and Σ_j α_ij `values`_j of each row, given W_a s, scaled."""
-        queries = power(queries)
+        """Weights α_ij and Σ_j α_ij `values`_j of each row, given W_a s, scaled; overwrites it."""
+        queries = power_of_two_(queries)
         if len(memory.attending) == 1:
             return self._attend(queries, memory.attending[0])
         rows, widest = queries.shape[0], max(part.shelf.width for part in memory.attending)
@@ -83,9 +84,9 @@ class FastAttention:
         return torch.div(self._energy, hidden, out=hidden).sum(dim=-1)
 
 
-def power(x: Float[Tensor, "*R A"]) -> Float[Tensor, "*R A"]:
-    """2^x in float32, within the range where products of two are finite."""
-    return power_of_two_(x.float().clamp(-LARGEST_EXPONENT, LARGEST_EXPONENT))
+def exponentiated(keys: Float[Tensor, "*N A"]) -> Float[Tensor, "*N A"]:
+    """e^{2k} in float32, given U_a h, scaled."""
+    return power_of_two_(keys.float().clamp(-LARGEST_EXPONENT, LARGEST_EXPONENT))
 
 
 SUM = 0

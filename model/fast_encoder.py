@@ -43,11 +43,8 @@ class FastEncoder:
         tokens = source.numpy(force=True)[mask]
         inputs = torch.from_numpy(layout.inputs(tokens, tokens + self._tokens))
         outputs = self._run(inputs.to(source.device), layout)
-        ahead, back = (
-            outputs.index_select(0, torch.from_numpy(rows).to(source.device))
-            for rows in (layout.ahead, layout.back)
-        )
-        return torch.cat([ahead, back], dim=1)
+        pairs = torch.from_numpy(np.stack([layout.ahead, layout.back], axis=1).ravel())
+        return outputs.index_select(0, pairs.to(source.device)).view(tokens.shape[0], -1)
 
     def _run(self, inputs: Int[Tensor, " M"], layout: Ragged) -> Float[Tensor, "M H"]:
         """The outputs of the rows of all steps."""
@@ -80,5 +77,7 @@ class FastEncoder:
         """The same for few rows, bit by bit: two calls cost more than twice the products."""
         both = self._both(hidden)
         half, gates = hidden.shape[0] // 2, products.shape[1]
-        products[:half].copy_(both[:half, :gates])
-        products[half:].copy_(both[half:, gates:])
+        shape = (2, half, gates)
+        # The first half's columns of the first rows, the second half's of the others.
+        own = both.as_strided(shape, ((2 * half + 1) * gates, 2 * gates, 1))
+        products.view(shape).copy_(own)

@@ -69,7 +69,7 @@ class Remembered:
         if behind == 0:
             return self
         return Remembered(
-            pad(self.keys, (0, 0, 0, behind)),
+            pad(self.keys, (0, 0, 0, behind), value=1.0),  # 0 times e^{2q} = ∞ would be no number
             pad(self.values, (0, 0, 0, behind)),
             pad(self.bias, (0, behind), value=-torch.inf),
         )
@@ -196,10 +196,10 @@ class FastMemory:
         Those that would share a shelf beside others share one here, just wide enough.
         """
         starts, attends = lengths.cumsum() - lengths, keys.shape[1] > 0
-        widths = np.array([standard_width(length) for length in lengths.tolist()])
+        widths = [standard_width(length) for length in lengths.tolist()]
         locations: dict[int, Location] = {}
-        for width in np.unique(widths):
-            together = (widths == width).nonzero()[0]
+        for width in sorted(set(widths)):
+            together = np.array([one for one, its in enumerate(widths) if its == width])
             longest = int(lengths[together].max())
             positions = max(longest, NARROWEST) if attends else longest
             shelf = Shelf(

@@ -25,7 +25,7 @@ from model.alignment_head import AlignmentHead
 from model.attention import AdditiveAttention
 from model.decoder import Decoder, Step
 from model.fast_alignment_head import FastAlignmentHead
-from model.fast_attention import EXPONENT_SCALE, FastAttention, power
+from model.fast_attention import EXPONENT_SCALE, FastAttention, exponentiated
 from model.fast_cell import fast_cell, tanh_of_half
 from model.fast_encoder import FastEncoder
 from model.fast_memory import FastMemory
@@ -95,19 +95,17 @@ class FastSeq2Seq:
         source = source.to(self._device)
         layout = Ragged.of(lengths.numpy(force=True))
         annotations = self._encoder(source, layout)
-        starts, ends = (
-            torch.from_numpy(tokens).to(source.device) for tokens in (layout.starts, layout.ends)
-        )
         ahead, back = annotations.tensor_split(2, dim=1)
-        first = back.index_select(0, starts)
+        first = back.index_select(0, torch.from_numpy(layout.starts).to(source.device))
         state = torch.tanh(self._bridge(first).float())
         if self._attention is None:
+            ends = torch.from_numpy(layout.ends).to(source.device)
             read = torch.cat([ahead.index_select(0, ends), first], dim=1)
             counts = np.ones_like(layout.lengths)
         else:
             read, counts = annotations, layout.lengths
         keys, values = self._memory(read).tensor_split([self._query_size], dim=1)
-        memory = FastMemory.of(power(keys), values.float(), counts)
+        memory = FastMemory.of(exponentiated(keys), values.float(), counts)
         if self.head is not None:
             memory = replace(memory, annotations=torch.split(annotations, layout.lengths.tolist()))
         return memory, state
@@ -123,12 +121,12 @@ class FastSeq2Seq:
         )
         if self._conditional:
             state = cell.combine(gates, self._recurrent(cell.output(state)).float(), state)
-        products = self._queries(cell.output(state))
+        products = self._queries(cell.output(state)).float()
         query, recurrent = products.tensor_split((self._query_size,), dim=1)
         weights, context = self._attend(query, memory)
         context_gates, context_readout = context.tensor_split((self._gates_size,), dim=1)
         projected = context_gates if self._conditional else gates + context_gates
-        state = cell.combine(projected, recurrent.float(), state)
+        state = cell.combine(projected, recurrent, state)
         readout = self._readout(cell.output(state)).float() + embedded
         hidden = tanh_of_half(readout.add_(context_readout))
         exact = None if self.dtype == torch.float32 else partial(self._exact_logits, hidden)
@@ -151,7 +149,7 @@ class FastSeq2Seq:
         self, query: Float[Tensor, "R A"], memory: FastMemory
     ) -> tuple[Float[Tensor, "R W"], Float[Tensor, "R C"]]:
         if self._attention is None:
-            return query.new_zeros(query.shape[0], 0, dtype=torch.float32), memory.fixed_contexts()
+            return query.new_zeros(query.shape[0], 0), memory.fixed_contexts()
         return self._attention(query, memory)
 
 

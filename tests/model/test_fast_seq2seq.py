@@ -94,7 +94,25 @@ def test_company_changes_nothing(dtype, tolerance, choices, units):
         results |= {event.slot: event.hypotheses for event in table.step()}
     while len(table):
         results |= {event.slot: event.hypotheses for event in table.step()}
-    assert_same([results[slot] for slot in slots], alone, tolerance)
+    found = [results[slot] for slot in slots]
+    assert_same(found, alone, tolerance)
+    if tolerance == 0.0:
+        for one, other in zip(found, alone, strict=True):
+            assert [h.token_log_probs for h in one] == [h.token_log_probs for h in other]
+
+
+def test_a_state_beyond_all_bounds_attends_to_what_is_there():
+    fast = FastSeq2Seq(reference(units=64, vocabulary=200), torch.bfloat16)
+    batch = pad_sentences(SOURCES, PAD)
+    memory, state = fast.encode(batch.ids, batch.lengths)
+    longer = pad_sentences([(*range(5, 45), EOS)], PAD)
+    other, last = fast.encode(longer.ids, longer.lengths)
+    memory = other.join(memory).select(torch.arange(5))
+    states = torch.cat([last, state])
+    step = fast.step(torch.full((5,), 7), torch.full_like(states, 1e5), memory)
+    for weights, source in zip(step.weights[1:], SOURCES, strict=True):
+        assert weights[: len(source)].sum().item() == pytest.approx(1.0)
+    assert torch.isfinite(step.logits).all()
 
 
 @pytest.mark.parametrize("units", [20, 64])
