@@ -82,9 +82,9 @@ def _extend_single_rows(
 ) -> Extension:
     """Where no sentence may have more than one row there is nothing to compare between rows."""
     rows = np.arange(log_probs.shape[0])
-    columns = options.log_probs.argmax(axis=1)
-    token_log_probs = options.log_probs[rows, columns]
-    tokens = options.tokens[rows, columns]
+    best = options.log_probs.argmax(axis=1) + rows * options.log_probs.shape[1]
+    token_log_probs = options.log_probs.take(best)
+    tokens = options.tokens.take(best)
     return Extension(
         rows,
         layout.sentences,

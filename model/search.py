@@ -118,15 +118,15 @@ class BeamSearch(Generic[M]):
             rows, widest = table.rows, table.widest
             step = self._model.step(*rows.on_device(), table.attended())
             options = candidates(step.logits, self._banned, max(CANDIDATES, widest), step.exact)
-            failed = ~np.isfinite(options.log_probs).any(axis=1)
-            if not failed.any():
+            finite = np.isfinite(options.log_probs.max(axis=1))
+            if finite.all():
                 options = self._prescribe(table, step, options)
                 extension = extend(
                     rows.log_probs, options, table.layout(), table.columns.widths, widest
                 )
                 return events + self._advance(table, extension, step)
             # Rows do not touch each other: without the failed sentences the step is made again.
-            events += self._fail(table, rows.sentences[failed])
+            events += self._fail(table, rows.sentences[~finite])
         return events
 
     @torch.inference_mode()
@@ -183,7 +183,7 @@ class BeamSearch(Generic[M]):
         table.columns = table.columns.older()
         at_eos = extension.tokens == self._eos_id
         cut = table.columns.ages >= table.columns.longest
-        ended = at_eos | cut[extension.sentences]
+        ended = at_eos | cut.take(extension.sentences)
         rows = Rows.extended(extension, step.state, nodes)
         if ended.any():
             self._end(table, extension, nodes, ended, at_eos)

@@ -44,9 +44,11 @@ class RowStore:
         if last > capacity or rows.shape[1] > width:
             self.resize(max(last, capacity), max(width, rows.shape[1]), used=first)
             width = self._rows.shape[1]
-        self._rows[first:last, : rows.shape[1]] = rows
+        places = self._rows[first:last]
         if rows.shape[1] < width:  # once widened for a longer source, it holds an earlier node's
-            self._rows[first:last, rows.shape[1] :] = 0.0
+            places[:, rows.shape[1] :] = 0.0
+            places = places[:, : rows.shape[1]]
+        places.copy_(rows)
 
     def take(self, nodes: list[int], columns: int | None = None) -> Float[Tensor, "T C"]:
         """A copy of these rows, cut to their first `columns`."""
