@@ -64,6 +64,13 @@ def align(
     kind: KindOption = "attention",
     level: LevelOption = "word",
     threshold: ThresholdOption = None,
+    both_directions: Annotated[
+        bool,
+        typer.Option(
+            "--both-directions",
+            help="Link words on which the alignment heads of both directions agree.",
+        ),
+    ] = False,
     theme: ThemeOption = "light",
     checkpoints: CheckpointsOption = None,
 ) -> None:
@@ -85,9 +92,15 @@ def align(
         form = None if asked in (HEAT_MAP, JSON) else choose_format(asked, None)
         if form is not None and form.is_binary and output is None and sys.stdout.isatty():
             fail("this form is not for a terminal: name a file with --output", WRONG_INPUT)
-        alignment = AlignmentRequest(kind=kind, level=level, threshold=threshold)
+        alignment = AlignmentRequest(
+            kind="head" if both_directions else kind,
+            level=level,
+            threshold=threshold,
+            form="links" if both_directions else "dense",
+        )
         fields: dict[str, object] = {
             "alignment": alignment,
+            "both_directions": both_directions,
             "source_lang": source_lang,
             "target_lang": to,
             "model": model,

@@ -40,6 +40,10 @@ class AlignRequest(RequestModel):
     """Align sentence by sentence where both sides have equally many; `false` never splits."""
     alignment: AlignmentRequest | None = AlignmentRequest()
     """`null` leaves the alignment out: scores alone."""
+    both_directions: bool = False
+    """Link words where this model's alignment head and that of the model of the opposite direction
+    agree: fewer errors, for twice the work. Takes `alignment` with `kind` `head` and `form`
+    `links`, between words and without a threshold."""
     include: list[Literal["segments", "tokens"]] = Field(default=["segments"], max_length=2)
     """`segments`: spans and scores of the sentences; `tokens`: the pieces with their ids."""
     deadline_ms: int | None = Field(default=None, ge=1, le=600_000)
@@ -53,6 +57,21 @@ class AlignRequest(RequestModel):
             raise PydanticCustomError(
                 "pairs_differ",
                 "`source` and `target` must be two strings, or two lists of the same length.",
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _both_directions_make_links_of_words(self) -> "AlignRequest":
+        asked = self.alignment
+        if self.both_directions and (
+            asked is None
+            or (asked.kind, asked.form, asked.levels) != ("head", "links", ["word"])
+            or asked.threshold is not None
+        ):
+            raise PydanticCustomError(
+                "both_directions_links_words",
+                "`both_directions` needs `alignment` with `kind` `head`, `form` `links`, `level` "
+                "`word` and no `threshold`.",
             )
         return self
 
@@ -94,5 +113,7 @@ class AlignReply(ReplyModel):
     """The pairs, in their order."""
 
     model: ModelIdentity
+    opposite_model: ModelIdentity | None = None
+    """The model of the opposite direction, where `both_directions` asked for it."""
     pairs: list[PairReply]
     usage: Usage

@@ -5,8 +5,11 @@ own text and the returned translation, in code points.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
+
+from jaxtyping import Float
+from torch import Tensor
 
 from app.segments import SourceSentence, group_words
 from model.alignment import Alignment, AlignmentKind, Level, piece_alignment, word_alignment
@@ -24,6 +27,8 @@ class SentenceTranslation:
     decoded: Decoded
     """The text of the hypothesis; its spans, one for each piece, index that text."""
     target_start: int
+    opposite: Float[Tensor, "S T"] | None = None
+    """Head weights of a model of the opposite direction, between the words of both sides."""
 
     @property
     def target_end(self) -> int:
@@ -56,6 +61,8 @@ class SentenceTranslation:
         else:
             target_words = group_words(self.decoded.text, self.decoded.spans)
             aligned = word_alignment(pieces, self.source.words, target_words)
+            if kind == "head":
+                aligned = replace(aligned, opposite=self.opposite)
         return aligned.placed(self.source.start, self.target_start)
 
     def log_probs(self, level: Level) -> list[float]:

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from app.admission import Claim, Reservation, guess_lane, guess_load
 from app.align_schemas import AlignRequest
 from app.catalog import Catalog
+from app.errors import FieldError, InvalidInputError
 from app.models import LoadedModel
 from app.schemas import TranslateRequest
 from app.settings import Settings
@@ -35,6 +36,8 @@ class Door:
             texts, beam, lane = request.texts, request.decoding.beam_size, request.lane
         else:
             texts, beam, lane = request.sources, 1, None
+            if request.both_directions:
+                texts = [*texts, *request.targets]
         load = guess_load(texts)
         if lane is None:
             lane = guess_lane(load)
@@ -44,6 +47,25 @@ class Door:
             claim = Claim(caller, lane, load, work, self._seconds(request))
             with self._supervisor.admission.reserve(claim) as reservation:
                 yield model, reservation
+
+    @contextmanager
+    def opposite(self, request: AlignRequest, model: LoadedModel) -> Iterator[LoadedModel | None]:
+        """The model of the opposite direction, kept loaded, if the request asks for both.
+
+        Raises InvalidInputError where there is none with an alignment head.
+        """
+        if not request.both_directions:
+            yield None
+            return
+        found = self._catalog.models.opposite(model)
+        if found is None:
+            way = f"from {model.target_language} to {model.source_language}"
+            message = f"There is no model {way} that has an alignment head; leave it out."
+            raise InvalidInputError.of(
+                [FieldError("/both_directions", "alignment_unavailable", message)]
+            )
+        with self._catalog.use(found.name, None, None) as opposite:
+            yield opposite
 
     def _seconds(self, request: TranslateRequest | AlignRequest) -> float:
         most = self._settings.deadline_seconds

@@ -116,6 +116,19 @@ class LoadedModels:
             pointer, "unknown_language_pair", f"{what}. There are: {self._pairs()}."
         )
 
+    def opposite(self, model: LoadedModel) -> LoadedModel | None:
+        """The first by name that translates the other way and has an alignment head."""
+        languages = model.target_language, model.source_language
+        return next(
+            (
+                one
+                for one in self
+                if (one.source_language, one.target_language) == languages
+                and "head" in one.alignment_kinds
+            ),
+            None,
+        )
+
     def source_languages(self, name: str | None, target: str | None) -> list[str]:
         """Source languages, sorted, of the models that fit what a request names."""
         return sorted(

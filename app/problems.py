@@ -62,6 +62,7 @@ _OUR_TYPES = frozenset(
         "level_type",
         "store_type",
         "pairs_differ",
+        "both_directions_links_words",
     }
 )
 """Types of `app/schemas.py`, whose messages are ours and quote nothing."""

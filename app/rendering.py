@@ -51,7 +51,7 @@ def render(
     return TranslateReply(
         id=receipt.id if receipt else None,
         record=receipt,
-        model=ModelIdentity(name=model.name, digest=model.checkpoint.digest),
+        model=_identity(model),
         translations=[
             renderer.translation(n_best)
             if n_best
@@ -71,15 +71,19 @@ def render_pairs(
     model: LoadedModel,
     request: AlignRequest,
     max_cells: int,
-    *,
-    is_detected: bool = False,
+    opposite: LoadedModel | None,
+    is_detected: bool,
 ) -> AlignReply:
-    """The response to `request`; raises MatrixTooLargeError above `max_cells` dense weights."""
+    """The response to `request`; raises MatrixTooLargeError above `max_cells` dense weights.
+
+    `opposite` is the model of the opposite direction, where it aligned the pairs too.
+    """
     kind = asked_kind(request) if model.has_attention else None
     renderer = _Renderer(request, model, kind, is_detected)
     check_cells(pairs, request.alignment if kind else None, max_cells)
     return AlignReply(
-        model=ModelIdentity(name=model.name, digest=model.checkpoint.digest),
+        model=_identity(model),
+        opposite_model=None if opposite is None else _identity(opposite),
         pairs=[renderer.pair(forced) for [forced] in pairs.texts],
         usage=Usage(
             characters=sum(len(pair.source) + len(pair.text) for [pair] in pairs.texts),
@@ -87,6 +91,10 @@ def render_pairs(
             target_tokens=pairs.target_tokens,
         ),
     )
+
+
+def _identity(model: LoadedModel) -> ModelIdentity:
+    return ModelIdentity(name=model.name, digest=model.checkpoint.digest)
 
 
 def asked_kind(request: TranslateRequest | AlignRequest) -> AlignmentKind:

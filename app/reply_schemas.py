@@ -102,7 +102,9 @@ class AlignmentReply(ReplyModel):
     """From which weight or agreement on pairs are links; null: only the best of each token are."""
     link_rule: LinkRule = "weight"
     """`weight`: each target token's best pair, and all from `link_threshold` on; `agreement`: the
-    pairs whose agreement √(weight · its share of its column) reaches `link_threshold`."""
+    pairs whose agreement √(weight · its share of its column) reaches `link_threshold`;
+    `both_directions`: the same of the mean with the agreement of a model of the opposite
+    direction, whose weights are not told."""
     segments: list[Matrix]
 
 

@@ -211,13 +211,13 @@ class Service:
         """
         asked, request = request, await with_source_language(request, self.models)
         is_detected = request is not asked
-        async with self._pairs(request, caller) as (model, pairs, deadline):
+        async with self._pairs(request, caller) as (model, opposite, pairs, deadline):
             began = time.monotonic()
             if form.name == "json":
                 cells = self.settings.max_matrix_cells
                 content = await asyncio.to_thread(
                     lambda: (
-                        render_pairs(pairs, model, request, cells, is_detected=is_detected)
+                        render_pairs(pairs, model, request, cells, opposite, is_detected)
                         .model_dump_json()
                         .encode()
                     )
@@ -242,16 +242,22 @@ class Service:
     async def align_pair(self, request: AlignRequest) -> AlignedText:
         """The alignment of one pair for any form; raises what `align_pairs` does."""
         request = await with_source_language(request, self.models)
-        async with self._pairs(request, LOCAL) as (model, pairs, _):
+        async with self._pairs(request, LOCAL) as (model, _, pairs, _):
             return await asyncio.to_thread(_aligned_pair, model, pairs, request)
 
     @asynccontextmanager
     async def _pairs(
         self, request: AlignRequest, caller: str
-    ) -> AsyncIterator[tuple[LoadedModel, Translations, float]]:
-        """Align in the room that the request takes up until it is answered; gives the deadline."""
+    ) -> AsyncIterator[tuple[LoadedModel, LoadedModel | None, Translations, float]]:
+        """Align in the room that the request takes up until it is answered.
+
+        Gives the model, that of the opposite direction where it was asked too, and the deadline.
+        """
         check_pair_limits(request, self.settings)
-        with self._door.enter(request, caller) as (model, place):
+        with (
+            self._door.enter(request, caller) as (model, place),
+            self._door.opposite(request, model) as opposite,
+        ):
             check_alignment(request, model)
             pairs = await self._aligner.align(
                 model,
@@ -259,10 +265,11 @@ class Service:
                 place,
                 split=request.split,
                 head=asked_kind(request) == "head",
+                opposite=opposite,
             )
             self.metrics.tokens.labels(model.name, "source").inc(pairs.source_tokens)
             self.metrics.tokens.labels(model.name, "target").inc(pairs.target_tokens)
-            yield model, pairs, place.deadline
+            yield model, opposite, pairs, place.deadline
 
     @asynccontextmanager
     async def _translations(

@@ -103,3 +103,8 @@ def test_a_line_that_cannot_be_used_is_named(run, lines, word):
 )
 def test_what_cannot_be_used_is_told_in_one_line(run, arguments, word):
     assert_refused(run(*arguments, input=""), word)
+
+
+def test_both_directions_need_a_model_that_translates_back(run):
+    result = run("Yes.", "Oui.", "--format", "pharaoh", "--both-directions")
+    assert_refused(result, "from fr to en")
