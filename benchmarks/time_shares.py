@@ -17,6 +17,7 @@ import torch
 import model.search
 from benchmarks import workload
 from benchmarks.workload import EMBEDDING, EOS, PAD, TARGET_LENGTH, UNITS, VOCABULARY
+from model.alignment_head import AlignmentHead
 from model.batch import pad_sentences
 from model.config import ModelConfig
 from model.fast_attention import FastAttention
@@ -73,8 +74,11 @@ def watch(network: FastSeq2Seq, clock: Clock) -> None:
     model.search.candidates = clock.timed("ranking the vocabulary", model.search.candidates)
 
 
-def endless_network() -> FastSeq2Seq:
-    """Random weights, and no sentence that ends before its longest length."""
+def endless_network(head_units: int = 0) -> FastSeq2Seq:
+    """Random weights, and no sentence that ends before its longest length.
+
+    With `head_units`, it has an alignment head of that width.
+    """
     torch.manual_seed(1)
     config = ModelConfig(
         source_vocabulary_size=VOCABULARY,
@@ -87,7 +91,8 @@ def endless_network() -> FastSeq2Seq:
     network = Seq2Seq(config).eval()
     with torch.no_grad():
         network.output.bias[EOS] = -1e4
-    return FastSeq2Seq(network)
+    head = AlignmentHead(config, head_units).eval() if head_units else None
+    return FastSeq2Seq(network, head=head)
 
 
 def fastest_product() -> float:
