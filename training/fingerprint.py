@@ -9,7 +9,7 @@ from pathlib import Path
 from training.config import TrainingConfig
 from training.corpus import CorpusError
 
-PREPARED_FORMAT = 2
+PREPARED_FORMAT = 3
 """Raised whenever `prepare` would write something else from the same input."""
 
 
