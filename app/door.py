@@ -60,7 +60,7 @@ class Door:
         found = self._catalog.models.opposite(model)
         if found is None:
             way = f"from {model.target_language} to {model.source_language}"
-            message = f"There is no model {way} that has an alignment head; leave it out."
+            message = f"No model {way} has an alignment head; leave `both_directions` out."
             raise InvalidInputError.of(
                 [FieldError("/both_directions", "alignment_unavailable", message)]
             )

@@ -225,6 +225,8 @@ def regrouped(
     width = weights.shape[1]
     taken = [weights[list(row)].amax(dim=0) if row else weights.new_zeros(width) for row in rows]
     across = torch.stack(taken) if taken else weights.new_zeros(0, width)
+    if not columns:
+        return across[:, :0]
     return torch.stack(
         [
             across[:, list(column)].amax(dim=1) if column else across.new_zeros(len(across))

@@ -283,6 +283,7 @@ def test_weights_between_other_tokens_are_the_greatest_of_those_that_are_touched
         found, torch.tensor([[0.6, 0.5, 0.0], [0.0, 0.0, 0.0], [0.6, 0.5, 0.0]])
     )
     assert regrouped(weights, [], [[0]]).shape == (0, 1)
+    assert regrouped(weights, [[0]], []).shape == (1, 0)
 
 
 @pytest.mark.parametrize("threshold", [0.0, -0.1, 1.1, float("nan")])

@@ -70,15 +70,24 @@ def test_without_origins_there_is_no_breakdown(tiny_checkpoint, some_pairs):
     assert "by_origin" not in evaluation.as_dict()
 
 
-def test_both_kinds_of_a_model_with_a_head_are_measured(tiny_checkpoint, some_pairs, tmp_path):
-    folder = shutil.copytree(tiny_checkpoint, tmp_path / "headed")
+def with_head(checkpoint, tmp_path):
+    folder = shutil.copytree(checkpoint, tmp_path / "headed")
     torch.manual_seed(2)
     head = AlignmentHead(load_checkpoint(folder).manifest.config, units=6)
     add_alignment_head(folder, head, threshold=0.5, metrics={})
+    return folder
+
+
+def gold_folder(tmp_path):
     gold = tmp_path / "gold"
     gold.mkdir()
     for name, text in (("src.txt", "a cat\n"), ("tgt.txt", "un chat\n"), ("gold.txt", "0-0 1-1\n")):
         (gold / name).write_text(text)
+    return gold
+
+
+def test_both_kinds_of_a_model_with_a_head_are_measured(tiny_checkpoint, some_pairs, tmp_path):
+    folder, gold = with_head(tiny_checkpoint, tmp_path), gold_folder(tmp_path)
     plain, _ = run(tiny_checkpoint, some_pairs[:2], [gold])
     headed, _ = run(folder, some_pairs[:2], [gold])
     assert "head" not in plain.as_dict()
@@ -132,14 +141,7 @@ def turned(checkpoint):
 
 
 def test_the_head_of_the_opposite_direction_has_a_say(tiny_checkpoint, some_pairs, tmp_path):
-    folder = shutil.copytree(tiny_checkpoint, tmp_path / "headed")
-    torch.manual_seed(2)
-    head = AlignmentHead(load_checkpoint(folder).manifest.config, units=6)
-    add_alignment_head(folder, head, threshold=0.5, metrics={})
-    gold = tmp_path / "gold"
-    gold.mkdir()
-    for name, text in (("src.txt", "a cat\n"), ("tgt.txt", "un chat\n"), ("gold.txt", "0-0 1-1\n")):
-        (gold / name).write_text(text)
+    folder, gold = with_head(tiny_checkpoint, tmp_path), gold_folder(tmp_path)
     opposite = turned(load_checkpoint(folder))
     both, _ = run(folder, some_pairs[:2], [gold], opposite=opposite)
     rules = {row.rule for row in both.pooled_head_gold}
