@@ -104,6 +104,8 @@ class TokenizerConfig:
     characters took 2.4 GB."""
     seed: int = 1
     """Seed of that draw; apart from `training.seed`, so that runs can share one tokenizer."""
+    take_from: Path | None = None
+    """Folder of a checkpoint whose tokenizers are taken, in place of training new ones."""
 
     def __post_init__(self) -> None:
         size = self.vocabulary_size

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from training.config import TrainingConfig
 from training.corpus import CorpusError
+from training.taken_tokenizers import taken_tokenizers
 
 PREPARED_FORMAT = 3
 """Raised whenever `prepare` would write something else from the same input."""
@@ -17,7 +18,7 @@ def data_components(config: TrainingConfig) -> dict[str, str]:
     """Everything the prepared corpus depends on, one readable value each; reads every file.
 
     Files count by their content, so a moved corpus is still the same one. Raises CorpusError
-    for a file that cannot be read.
+    for a file that cannot be read, and what `taken_tokenizers` does.
     """
     components = {"format": str(PREPARED_FORMAT), "data.reverse": str(config.data.reverse)}
     components["data.on_bad_line"] = config.data.on_bad_line
@@ -27,6 +28,11 @@ def data_components(config: TrainingConfig) -> dict[str, str]:
     for section in ("cleaning", "tokenizer"):
         for key, value in asdict(getattr(config, section)).items():
             components[f"{section}.{key}"] = str(value)
+    del components["tokenizer.take_from"]
+    if (folder := config.tokenizer.take_from) is not None:
+        # As of files, what counts is what they hold and not where they lie.
+        digest = hashlib.sha256(b"\n".join(taken_tokenizers(folder, config))).hexdigest()
+        components["tokenizer.take_from"] = f"sha256 {digest}"
     return components
 
 

@@ -25,10 +25,12 @@ from training.corpus import CorpusError, Pair, read_pairs
 from training.dataset import DatasetWriter, ParallelDataset
 from training.fingerprint import data_components, differences, fingerprint
 from training.interruption import in_background
+from training.taken_tokenizers import taken_tokenizers
 from training.tokenizer_training import train_tokenizer
 
 CHUNK = 2000
 """Pairs that are encoded by one call."""
+SIDES = ("source", "target")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,8 @@ def prepare(
     """Make `config.prepared_folder`, or open it if data and settings are the ones it came from.
 
     `components` are those of `data_components`, where they are known already. Raises CorpusError,
-    TokenizerTrainingError or OSError; a folder that was there before is then as it was.
+    TokenizerTrainingError, OSError or what `taken_tokenizers` does; a folder that was there before
+    is then as it was.
     """
     folder = config.prepared_folder
     components = components or data_components(config)
@@ -120,10 +123,10 @@ class _Builder:
         """Run all stages in order and return the accounts of both corpora."""
         validation = self._validation_pairs()
         report = self._write_cleaned({pair_hash(pair) for pair in validation.pairs})
-        self._train_tokenizers(report.kept)
+        self._write_tokenizers(report.kept)
         self._encode_train(report)
         self._encode_validation(validation.pairs)
-        for side in ("source", "target"):
+        for side in SIDES:
             (self._folder / f"cleaned.{side}.txt").unlink()
         self._console.print(report.table("Training pairs"))
         self._console.print(validation.report.table("Validation pairs"))
@@ -169,23 +172,34 @@ class _Builder:
         if count:
             self._console.print(f"[yellow]Note:[/yellow] {count:,} {fact}")
 
-    def _train_tokenizers(self, pairs: int) -> None:
+    def _write_tokenizers(self, pairs: int) -> None:
+        folder = self._config.tokenizer.take_from
+        if folder is None:
+            models = self._trained_tokenizers(pairs)
+        else:
+            models = taken_tokenizers(folder, self._config)
+            self._say(f"Tokenizer taken from {folder}")
+        for side, model in zip(SIDES, models, strict=True):
+            (self._folder / f"{side}.spm").write_bytes(model)
+
+    def _trained_tokenizers(self, pairs: int) -> tuple[bytes, bytes]:
         config = self._config.tokenizer
         started = time.perf_counter()
         with self._console.status(f"Training tokenizer(s) on {pairs:,} pairs"):
-            sides = {side: self._cleaned(side) for side in ("source", "target")}
+            source, target = map(self._cleaned, SIDES)
             if config.joint:
-                text = chain(*sides.values())
-                model = in_background(lambda: train_tokenizer(text, config))
-                models = dict.fromkeys(sides, model)
+                joint = in_background(lambda: train_tokenizer(chain(source, target), config))
+                models = joint, joint
             else:
-                models = {
-                    side: in_background(partial(train_tokenizer, text, config))
-                    for side, text in sides.items()
-                }
-        for side, model in models.items():
-            (self._folder / f"{side}.spm").write_bytes(model)
-        self._console.print(f"Tokenizer trained in {time.perf_counter() - started:.1f} s")
+                models = (
+                    in_background(partial(train_tokenizer, source, config)),
+                    in_background(partial(train_tokenizer, target, config)),
+                )
+        self._say(f"Tokenizer trained in {time.perf_counter() - started:.1f} s")
+        return models
+
+    def _say(self, fact: str) -> None:
+        self._console.print(fact, soft_wrap=True, markup=False)
 
     def _cleaned(self, side: str) -> Iterator[str]:
         with (self._folder / f"cleaned.{side}.txt").open(encoding="utf-8", newline="\n") as file:
@@ -225,9 +239,7 @@ class _Builder:
                 text.write("\t".join((*sides, pair.origin)) + "\n")
 
     def _encode(self, pairs: Iterable[Pair]) -> Iterator[tuple[Pair, list[int], list[int]]]:
-        source, target = (
-            Tokenizer.load(self._folder / f"{side}.spm") for side in ("source", "target")
-        )
+        source, target = (Tokenizer.load(self._folder / f"{side}.spm") for side in SIDES)
         remaining = iter(pairs)
         while chunk := list(islice(remaining, CHUNK)):
             yield from zip(
