@@ -59,8 +59,14 @@ def translate(
         ),
     ] = None,
     window: Annotated[
-        int, typer.Option(min=1, max=65_536, help="Lines of --input saved at once.")
-    ] = WINDOW_LINES,
+        int | None,
+        typer.Option(
+            min=1,
+            max=65_536,
+            help="Lines of --input saved at once.",
+            show_default=str(WINDOW_LINES),
+        ),
+    ] = None,
     ray: Annotated[
         int | None,
         typer.Option(
@@ -77,6 +83,8 @@ def translate(
     if input is None:
         if ray is not None:
             fail("--ray needs --input: a folder with a file a part", WRONG_INPUT)
+        if window is not None:
+            fail("--window needs --input: how many of its lines are saved at once", WRONG_INPUT)
         translate_text(
             checkpoints,
             text,
@@ -109,6 +117,6 @@ def translate(
         form=format,
         kind=kind,
         threshold=threshold,
-        window_lines=window,
+        window_lines=WINDOW_LINES if window is None else window,
     )
     raise typer.Exit(code)

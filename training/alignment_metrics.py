@@ -1,5 +1,6 @@
 """What a manifest says about alignments: error against gold links, for each kind a model has."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,8 @@ def alignment_metrics(
 
     Attention is given its best rule and threshold. The head is measured as the service links with
     it, at its own `threshold`, which has not seen these links. `shift` is the one that fits best:
-    0, unless weights and tokens are out of step. `sets` holds the AER of each folder.
+    0, unless weights and tokens are out of step. `sets` holds the AER of each folder, by its
+    name.
     """
     return {
         "attention": _of_kind(checkpoint, gold, None, None),
@@ -65,11 +67,19 @@ def _of_kind(
         "threshold": row.threshold,
         "shift": best_shift(rows),
         "sets": {
-            path.name: 100
+            label: 100
             * _served(score_alignments(gold[path], weights[path]), row.threshold, row).scores.aer
-            for path in gold
+            for path, label in told_apart(list(gold)).items()
         },
     }
+
+
+def told_apart(paths: Sequence[Path]) -> dict[Path, str]:
+    """A label for each path: as few of its last parts as tell them all apart."""
+    parts = 1
+    while len({path.parts[-parts:] for path in paths}) < len(set(paths)):
+        parts += 1
+    return {path: "/".join(path.parts[-parts:]) for path in paths}
 
 
 def _served(

@@ -170,6 +170,7 @@ def test_a_run_over_a_file_takes_all_cores_unless_told(
         (["--input", "a.txt"], "--output"),
         (["--input", "a.txt", "--output", "b.svg"], "pharaoh"),
         (["--input", "a.txt", "--output", "b.tsv", "Yes."], "not both"),
+        (["--window", "8", "Yes."], "needs --input"),
         (["--input", "missing.txt", "--output", "b.tsv"], "missing.txt"),
         (["--input", "a.txt", "--output", "b.tsv", "--beam", "99"], "--beam"),
         (["--input", "a.txt", "--output", "b.tsv", "--threshold", "2"], "--threshold"),
