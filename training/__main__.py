@@ -15,6 +15,7 @@ from rich.progress import Progress
 from model.checkpoint import CheckpointError, load_checkpoint
 from model.hypothesis import SearchOptions
 from training.aligner import AlignerError
+from training.checkpoint_average import average_checkpoints
 from training.cleaning import drop_empty
 from training.cleaning_report import CleaningReport
 from training.config import ConfigError
@@ -205,6 +206,19 @@ def evaluate(
     if output is not None:  # last, so that a full disk costs no figure
         lines = [item.translation.replace("\n", " ") + "\n" for item in translated]
         output.write_text("".join(lines), encoding="utf-8")
+
+
+@cli.command()
+def average(
+    checkpoints: Annotated[
+        list[Path],
+        typer.Argument(help="Folders of two checkpoints or more.", show_default=False),
+    ],
+    output: Annotated[Path, typer.Option(help="New folder.", show_default=False)],
+) -> None:
+    """Write the mean of the weights of checkpoints that began alike."""
+    average_checkpoints(checkpoints, output)
+    console.print(f"Wrote {output}", soft_wrap=True, markup=False)
 
 
 cli.command()(download)
