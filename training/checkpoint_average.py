@@ -1,5 +1,6 @@
 """The mean of several checkpoints' weights, as a checkpoint of its own."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -12,8 +13,9 @@ from training.card import ALIGNMENTS
 
 INDIFFERENT = ("dropout",)
 """Fields of `ModelConfig` in which the networks may differ: it is not used in translating."""
-METRICS, LIMITS = "## Metrics", "## Limits"
-"""Sections of a model card: what was measured, and what the model is bad at."""
+OF_THE_WEIGHTS = ("## Metrics", ALIGNMENTS)
+"""Sections of a model card that say how well just these weights do."""
+LIMITS = "## Limits"
 
 
 def average_checkpoints(folders: Sequence[Path], output: Path) -> None:
@@ -79,11 +81,18 @@ def _check_fits(first: Checkpoint, other: Checkpoint, which: str) -> None:
 
 
 def _card(card: str, checkpoints: Sequence[Checkpoint]) -> str:
-    before, _, behind = card.partition(METRICS)
-    limits = behind.partition(LIMITS)[2].split(ALIGNMENTS)[0].strip()
+    sections = [
+        section.rstrip()
+        for section in re.split(r"^(?=## )", card, flags=re.MULTILINE)
+        if not section.startswith(OF_THE_WEIGHTS)
+    ]
     names = ", ".join(f"`{_label(checkpoint)}`" for checkpoint in checkpoints)
-    return (
-        f"{before.rstrip()}\n\nThe weights are the mean of those of {names}; what stands above is "
-        "of the last of them. The mean is not measured yet: `python -m training evaluate`.\n\n"
-        f"{LIMITS}\n\n{limits or 'Not stated by whoever trained it.'}\n"
+    note = (
+        f"The weights are the mean of those of {names}; what stands above is of the last of them. "
+        "The mean is not measured yet: `python -m training evaluate`."
     )
+    # Behind the recipe, which is what it corrects.
+    place = next(
+        (i for i, section in enumerate(sections) if section.startswith(LIMITS)), len(sections)
+    )
+    return "\n\n".join([*sections[:place], note, *sections[place:]]) + "\n"

@@ -46,6 +46,10 @@ def test_every_weight_is_the_mean_and_the_manifest_names_both(write_corpus, tmp_
     assert "## Recipe" in card
     assert "## Metrics" not in card
     assert card.endswith("## Limits\n\nNot stated by whoever trained it.\n")
+    average_checkpoints([folders[0], tmp_path / "mean"], tmp_path / "again")
+    card = (tmp_path / "again" / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert card.count("## Limits") == card.count("## Recipe") == 1
+    assert f"mean of those of `seed-1 {one.digest[:12]}`, `mean {mean.digest[:12]}`" in card
 
 
 def test_what_has_no_mean_is_refused_by_name(tiny_checkpoint, joint_tokenizer, tmp_path):
