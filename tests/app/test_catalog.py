@@ -13,7 +13,7 @@ from model.batch import pad_sentences
 from model.hypothesis import SearchOptions
 from model.search import beam_search
 from model.search_events import SearchRequest
-from tests.model.pretended_gpu import GPU, GpuTensor, PretendedGpu, moved
+from tests.pretended_gpu import GPU, GpuTensor, PretendedGpu, moved
 
 
 def translate(network):

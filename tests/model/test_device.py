@@ -9,8 +9,8 @@ from model.fast_seq2seq import FastSeq2Seq
 from model.hypothesis import SearchOptions
 from model.search import BeamSearch
 from model.search_events import Finished, SearchRequest
-from tests.model.pretended_gpu import GPU, GpuTensor, PretendedGpu, moved
 from tests.model.test_fast_seq2seq import EOS, PAD, SOURCES, VARIANTS, assert_same, reference
+from tests.pretended_gpu import GPU, GpuTensor, PretendedGpu, moved
 
 OPTIONS = [
     SearchOptions(beam_size=1, max_length=9),
