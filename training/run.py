@@ -67,7 +67,10 @@ def train(
             return None
         if state is not None:
             state["world"] = ranks.world
-        run = _Run(config, load_prepared(config), store, placement, ranks, stop, quiet)
+        prepared = load_prepared(config)
+        run = _Run(
+            config, prepared, store, placement, ranks, stop, quiet, resuming=state is not None
+        )
         return run.train(state)
 
 
@@ -81,7 +84,7 @@ def _begin(
     # Before an hour is spent on preparing the corpus.
     for folder in config.validation.gold_align:
         read_gold(folder, reverse=config.data.reverse)
-    if config.training.start_from is not None:
+    if state is None and config.training.start_from is not None:
         starting_checkpoint(config.training.start_from, config.model)
     components = data_components(config)
     if state is not None:
@@ -102,6 +105,8 @@ class _Run:
         ranks: Ranks,
         stop: StopSignals,
         console: Console,
+        *,
+        resuming: bool,
     ) -> None:
         self._config = config
         self._prepared = prepared
@@ -111,7 +116,9 @@ class _Run:
         self._stopped = False
         self._console = console
         self._placement = placement
-        self._trainer = Trainer(config, prepared, placement, ranks, console.print)
+        self._trainer = Trainer(
+            config, prepared, placement, ranks, console.print, resuming=resuming
+        )
         self._validate = Validator(config, prepared, placement)
         self._divergence = Divergence(config.model.target_vocabulary_size)
         self._failed_writes = 0
@@ -262,7 +269,7 @@ class _Run:
             "bleu": scores.bleu,
             "chrf": scores.chrf,
             "signature": scores.signature,
-            "pairs": config.validation.max_pairs or len(self._prepared.validation),
+            "pairs": len(self._prepared.validation_pairs(config.validation.max_pairs)),
         }
         if validation.alignment is not None:
             metrics |= {
@@ -284,10 +291,7 @@ class _Run:
                 "epoch": self._trainer.position.epoch,
                 "data": self._prepared.fingerprint,
                 "cleaning": self._prepared.reports,
-                # Where the weights it began with lie is this machine's business; which they are
-                # is not.
-                "settings": config.as_dict()["training"]
-                | {"start_from": self._trainer.started_from},
+                "settings": self._trainer.settings_told,
             },
             metrics=metrics,
             card=model_card(

@@ -97,7 +97,10 @@ class Trainer:
         placement: Placement,
         ranks: Ranks | None = None,
         say: Callable[[str], object] = warn,
+        *,
+        resuming: bool = False,
     ) -> None:
+        """With `resuming`, `restore` comes next, and where the run began need not be there."""
         self.config = config
         self._ranks = ranks or Ranks()
         self.position = Position()
@@ -109,7 +112,8 @@ class Trainer:
         torch.manual_seed(self._settings.seed)
         self.model = Seq2Seq(config.model)
         self.started_from: str | None = None
-        if self._settings.start_from is not None:
+        """Name and digest of the checkpoint whose weights the run began with."""
+        if self._settings.start_from is not None and not resuming:
             self.started_from = start_from(
                 self._settings.start_from,
                 self.model,
@@ -142,8 +146,8 @@ class Trainer:
             world=self._ranks.world,
         )
         self._passes = self._recorded(passes, say) if self._settings.cuda_graphs else passes
-        self.total_steps = self._settings.max_steps or (
-            len(self.plan.epoch(0)) * (self._settings.max_epochs or 0)
+        self.total_steps = self._settings.max_steps or sum(
+            len(self.plan.epoch(epoch)) for epoch in range(self._settings.max_epochs or 0)
         )
 
     def _recorded(self, passes: Passes, say: Callable[[str], object]) -> Pass:
@@ -159,6 +163,15 @@ class Trainer:
         averaged = self.average.module
         assert isinstance(averaged, Seq2Seq)
         return averaged
+
+    @property
+    def settings_told(self) -> dict[str, Any]:
+        """The settings of `[training]` for a manifest.
+
+        Where the weights it began with lie is this machine's business; which they are is not.
+        """
+        settings: dict[str, Any] = self.config.as_dict()["training"]
+        return settings | {"start_from": self.started_from}
 
     @property
     def finished(self) -> bool:
@@ -286,6 +299,7 @@ class Trainer:
             "data": self._prepared.fingerprint,
             "components": self._prepared.components,
             "settings": resumable_settings(self.config),
+            "started_from": self.started_from,
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -295,6 +309,7 @@ class Trainer:
         self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.position = Position(**state["position"])
+        self.started_from = state.get("started_from", self.started_from)
         generators = [state["random"], *state.get("random_of_others", [])]
         if self._ranks.rank < len(
             generators

@@ -1,6 +1,7 @@
 """A network that begins with the weights of a checkpoint knows what that one knew."""
 
 import dataclasses
+import shutil
 
 import pytest
 import torch
@@ -11,9 +12,12 @@ from model.seq2seq import Seq2Seq
 from model.tokenizer import Tokenizer
 from training.config import ConfigError
 from training.config_reader import read_config
-from training.prepare import prepare
+from training.precision import Placement
+from training.prepare import load_prepared, prepare
+from training.resume import ResumeStore
 from training.run import train
 from training.starting_weights import start_from
+from training.trainer import Trainer
 
 QUIET = Console(quiet=True)
 
@@ -81,6 +85,28 @@ def test_a_run_says_what_it_began_with_and_keeps_no_path(write_corpus, tmp_path,
     manifest = load_checkpoint(again).manifest
     assert manifest.training["settings"]["start_from"] == f"run {digest}"
     assert str(tmp_path) not in manifest.to_json()
+
+
+def test_where_a_run_began_is_not_asked_again(write_corpus, tmp_path):
+    first = train(write_corpus(), QUIET)
+    assert first is not None
+    digest = load_checkpoint(first).digest[:12]
+    begun = first.rename(tmp_path / "begun")
+    config = tmp_path / "config.toml"
+    toml = config.read_text().replace('run = "run"', 'run = "again"')
+    config.write_text(toml.replace("[training]", '[training]\nstart_from = "begun"'))
+    again = train(read_config(config), QUIET)
+    assert again is not None
+    shutil.rmtree(begun)
+    resumed = read_config(config)
+    assert train(resumed, QUIET) == again
+    state, _ = ResumeStore(resumed.run / "resume").load()
+    assert state is not None
+    trainer = Trainer(
+        resumed, load_prepared(resumed), Placement(torch.device("cpu"), False), resuming=True
+    )
+    trainer.restore(state)
+    assert trainer.settings_told["start_from"] == f"run {digest}"
 
 
 def test_a_checkpoint_that_is_not_there_is_said_before_anything_is_prepared(write_corpus):

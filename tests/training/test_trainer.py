@@ -115,6 +115,17 @@ def test_without_the_random_state_the_resumed_run_differs(config, prepared):
     assert digest(run_to(resumed, 12).state()) != digest(unbroken)
 
 
+def test_epochs_are_planned_to_the_last_update(config, prepared):
+    joined = replace(config.training, joined_share=1.0, joined_pieces=60, max_batch_tokens=130)
+    epochs = replace(config, training=replace(joined, max_steps=None, max_epochs=3))
+    trainer = Trainer(epochs, prepared, CPU)
+    sizes = {len(trainer.plan.epoch(epoch)) for epoch in range(3)}
+    assert len(sizes) > 1
+    rates = [update.learning_rate for update in trainer.updates()]
+    assert len(rates) == trainer.total_steps
+    assert min(rates) > 0
+
+
 def test_loss_falls(config, prepared):
     longer = replace(config, training=replace(config.training, max_steps=60, learning_rate=5e-3))
     losses = [update.loss for update in Trainer(longer, prepared, CPU).updates()]
@@ -248,3 +259,17 @@ def test_training_run_writes_a_checkpoint_and_is_not_trained_twice(config, capsy
     assert "| signature | nrefs:1\\|case:mixed" in card  # a bare | would end the cell
     assert train(config, Console()) == folder
     assert "step 12 " not in capsys.readouterr().out
+
+
+def test_the_card_counts_the_pairs_that_there_are(config, prepared, tmp_path):
+    every = replace(
+        config,
+        run=tmp_path / "run",
+        validation=replace(config.validation, max_pairs=5000),
+        training=replace(config.training, max_steps=1),
+    )
+    folder = train(every, Console(quiet=True))
+    assert folder is not None
+    assert f"| pairs | {len(prepared.validation)} |" in (folder / "MODEL_CARD.md").read_text(
+        "utf-8"
+    )

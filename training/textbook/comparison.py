@@ -10,6 +10,7 @@ from statistics import median
 from rich.console import Console
 from rich.markup import escape
 
+from model.checkpoint import load_checkpoint
 from training.config import ConfigError, TrainingConfig
 from training.interruption import run_lock, stop_signals
 from training.memory import keep_freed_memory
@@ -73,9 +74,10 @@ def compare(
             prepared = prepare(config, console)
         folder = config.run / "comparison"
         chosen = variants(config, variations)
+        origin = _origin(config)
         throughputs = _throughputs(chosen, prepared, folder, console)
         runs = [
-            _variant_run(variant, budget.steps_of(throughput), prepared, folder, console)
+            _variant_run(variant, budget.steps_of(throughput), origin, prepared, folder, console)
             for variant, throughput in zip(chosen, throughputs, strict=True)
         ]
         for note in dict.fromkeys(run.note for run in runs if run.note):
@@ -88,13 +90,25 @@ def compare(
         return _compared(config, runs, throughputs, budget, prepared, common_loss)
 
 
+def _origin(config: TrainingConfig) -> dict[str, str]:
+    """What a variant's weights follow from beside its settings: those that all begin with."""
+    if config.training.start_from is None:
+        return {}
+    return {"started_from": load_checkpoint(config.training.start_from).digest}
+
+
 def _variant_run(
-    variant: Variant, steps: int, prepared: Prepared, folder: Path, console: Console
+    variant: Variant,
+    steps: int,
+    origin: dict[str, str],
+    prepared: Prepared,
+    folder: Path,
+    console: Console,
 ) -> VariantRun:
     training = replace(variant.config.training, max_steps=steps, patience=None)
     budgeted = Variant(variant.choices, replace(variant.config, training=training))
     validation = {**asdict(variant.config.validation), "samples": 0}
-    key = budgeted.key(data=prepared.fingerprint, validation=validation)
+    key = budgeted.key(data=prepared.fingerprint, validation=validation, **origin)
     return VariantRun(budgeted, prepared, folder / f"variant-{key}", console)
 
 
@@ -162,13 +176,13 @@ def _compared(
                 failures.append(failure)
     losses = [min(p.validation_loss for p in result.points) for _, result, _ in finished]
     loss = common_loss if common_loss is not None else max(losses, default=0.0)
-    chances = _chances(config, finished, prepared)
+    p_by_label = _p_values(config, finished, prepared)
     standings = [
         Standing(
             result=result,
             throughput=throughput,
             steps_to_loss=step_at_loss(result.points, loss),
-            p_value=chances.get(result.label),
+            p_value=p_by_label.get(result.label),
         )
         for _, result, throughput in finished
     ]
@@ -183,12 +197,12 @@ def _compared(
     )
 
 
-def _chances(
+def _p_values(
     config: TrainingConfig,
     finished: Sequence[tuple[VariantRun, Result, Throughput]],
     prepared: Prepared,
 ) -> dict[str, float]:
-    """By label, the chance that a variant's BLEU equals the leader's."""
+    """By label, the p-value of the difference between a variant's BLEU and the leader's."""
     if not finished:
         return {}
     leader = max(finished, key=lambda item: item[1].bleu)

@@ -90,9 +90,13 @@ class VariantRun:
             target_tokenizer=Tokenizer(self._prepared.target_spm),
             source_language=config.data.source_language,
             target_language=config.data.target_language,
-            training={"step": trainer.position.step, "data": self._prepared.fingerprint},
+            training={
+                "step": trainer.position.step,
+                "data": self._prepared.fingerprint,
+                "settings": trainer.settings_told,
+            },
             metrics=metrics,
-            card=model_card(config, self._prepared, metrics),
+            card=model_card(config, self._prepared, metrics, started_from=trainer.started_from),
         )
         evaluation, translated = self._evaluate()
         self._write(

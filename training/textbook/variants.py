@@ -24,8 +24,12 @@ SPOKEN = {
 }
 """What a person would call a choice; any other is shown as `key value`."""
 
-FIXED = dict.fromkeys(INDIFFERENT, "it does not decide which weights come out") | dict.fromkeys(
-    ("max_steps", "max_epochs"), "all variants get the budget of --steps or --seconds"
+FIXED = (
+    dict.fromkeys(INDIFFERENT, "it does not decide which weights come out")
+    | dict.fromkeys(
+        ("max_steps", "max_epochs"), "all variants get the budget of --steps or --seconds"
+    )
+    | {"start_from": "all variants begin alike; set it in [training] of the configuration"}
 )
 """Settings that cannot be varied, and why."""
 

@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import shutil
 import signal
 import sys
 from dataclasses import replace
@@ -89,6 +90,39 @@ def test_finished_comparison_trains_nothing_and_another_budget_trains_all(config
     assert updates.made == 0
     compare(config, VARIED[:1], Budget(steps=4), QUIET)
     assert updates.made == 8
+
+
+def test_variants_that_begin_with_other_weights_are_other_variants(
+    config, updates, tiny_checkpoint, tmp_path
+):
+    beginning = shutil.copytree(tiny_checkpoint, tmp_path / "beginning")
+    sizes = load_checkpoint(beginning).manifest.config
+    begun = replace(
+        config,
+        model=replace(
+            config.model,
+            embedding_size=sizes.embedding_size,
+            encoder_units=sizes.encoder_units,
+            decoder_units=sizes.decoder_units,
+            attention_units=sizes.attention_units,
+        ),
+        training=replace(config.training, start_from=beginning),
+    )
+    varied = [read_variation("dropout=0.1,0.2")]
+    compare(begun, varied, Budget(steps=3), QUIET)
+    digest = load_checkpoint(beginning).digest[:12]
+    manifest = load_checkpoint(run_folders(begun)[0] / "checkpoint").manifest
+    assert manifest.training["settings"]["start_from"] == f"tiny {digest}"
+    updates.made = 0
+    compare(begun, varied, Budget(steps=3), QUIET)
+    assert updates.made == 0
+    trained = run_folders(begun)[0] / "checkpoint"
+    shutil.rmtree(beginning)
+    shutil.copytree(trained, beginning)
+    compare(begun, varied, Budget(steps=3), QUIET)
+    assert updates.made == 6
+    with pytest.raises(ConfigError, match="all variants begin alike"):
+        read_variation("start_from=here,there")
 
 
 @pytest.mark.usefixtures("updates")
