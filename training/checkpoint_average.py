@@ -63,6 +63,14 @@ def _label(checkpoint: Checkpoint) -> str:
 
 
 def _check_fits(first: Checkpoint, other: Checkpoint, which: str) -> None:
+    directions = [
+        f"{one.manifest.source_language} → {one.manifest.target_language}" for one in (first, other)
+    ]
+    if directions[0] != directions[1]:
+        raise CheckpointError(
+            f"{which}: one is {directions[1]} and the other {directions[0]}; only models of one "
+            "direction have a mean"
+        )
     one, two = asdict(first.manifest.config), asdict(other.manifest.config)
     for name in one:
         if name not in INDIFFERENT and one[name] != two[name]:

@@ -10,6 +10,7 @@ from model.checkpoint import CheckpointError, load_checkpoint
 from tests.training.conftest import write_checkpoint
 from training.__main__ import main
 from training.checkpoint_average import average_checkpoints
+from training.config_reader import read_config
 from training.run import train
 
 QUIET = Console(quiet=True)
@@ -50,6 +51,19 @@ def test_every_weight_is_the_mean_and_the_manifest_names_both(write_corpus, tmp_
     card = (tmp_path / "again" / "MODEL_CARD.md").read_text(encoding="utf-8")
     assert card.count("## Limits") == card.count("## Recipe") == 1
     assert f"mean of those of `seed-1 {one.digest[:12]}`, `mean {mean.digest[:12]}`" in card
+
+
+def test_models_of_opposite_directions_have_no_mean(write_corpus, tmp_path):
+    first = train(write_corpus(), QUIET)
+    assert first is not None
+    toml = (tmp_path / "config.toml").read_text().replace('run = "run"', 'run = "back"')
+    toml = toml.replace('"en"', '"xx"').replace('"fr"', '"en"').replace('"xx"', '"fr"')
+    toml = toml.replace("[tokenizer]", f"reverse = true\n[tokenizer]\ntake_from = '{first}'")
+    (tmp_path / "config.toml").write_text(toml)
+    back = train(read_config(tmp_path / "config.toml"), QUIET)
+    assert back is not None
+    with pytest.raises(CheckpointError, match="one is fr → en and the other en → fr"):
+        average_checkpoints([first, back], tmp_path / "mean")
 
 
 def test_what_has_no_mean_is_refused_by_name(tiny_checkpoint, joint_tokenizer, tmp_path):
