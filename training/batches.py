@@ -62,6 +62,8 @@ class BatchPlan:
     """Share of the pairs that are joined to longer examples, others in every epoch."""
     joined_pieces: int = 60
     """Longest example that pairs are joined to."""
+    pairs: npt.NDArray[np.int64] | None = None
+    """Numbers of the pairs that are taken; without it, all."""
     multiple: int = 1
     """Sides count as rounded up to a multiple of it, where batches will be padded so."""
     rank: int = 0
@@ -72,7 +74,7 @@ class BatchPlan:
         random = np.random.default_rng((self.seed, epoch))
         source, target = self.dataset.source.lengths, self.dataset.target.lengths
         examples = join_some(
-            np.maximum(source, target), self.joined_share, self.joined_pieces, random
+            np.maximum(source, target), self.joined_share, self.joined_pieces, random, self.pairs
         )
         source, target = examples.lengths(source), examples.lengths(target)
         source_key, target_key = (

@@ -245,7 +245,8 @@ class HeadTrainingConfig:
     dropout: float = 0.1
     """Share of what the head reads that is dropped while it is trained."""
     held_out: int = 1000
-    """Training pairs, spread evenly, that are kept back; the threshold is chosen on their links."""
+    """Training pairs, spread evenly, that are kept back, at most a tenth of them; the threshold is
+    chosen on their links."""
     seed: int = 1
     """Seed of initialisation, dropout and data order."""
 

@@ -34,6 +34,8 @@ from training.silver import SilverLinks
 WARM_UP_SHARE = 20
 """One update in so many is spent on warm-up."""
 CLIP_NORM = 1.0
+HELD_OUT_AT_MOST = 10
+"""At most one pair in so many is held out, whatever the configuration asks for."""
 REPORTS = 10
 """Lines about the loss that a run leaves behind."""
 SIDES = ("source", "target")
@@ -136,7 +138,7 @@ class HeadTrainer:
         torch.manual_seed(config.seed)
         self.head = AlignmentHead(model.config, config.units).to(placement.device)
         self._dropout = nn.Dropout(config.dropout)
-        every = max(2, len(silver) // config.held_out)
+        every = max(len(silver) // config.held_out, min(len(silver), HELD_OUT_AT_MOST), 2)
         self._held_out = np.arange(len(silver)) % every == every - 1
         self._schedule = TrainerConfig(
             learning_rate=config.learning_rate,
@@ -230,15 +232,12 @@ class HeadTrainer:
             bos_id=self._model.config.bos_id,
             joined_share=config.joined_share,
             joined_pieces=config.joined_pieces,
+            pairs=np.flatnonzero(~self._held_out),
         )
         for number in count():
             epoch = plan.epoch(number)
             for batch in range(len(epoch)):
-                examples = epoch[batch]
-                held_out = np.add.reduceat(self._held_out[examples.rows], examples.offsets[:-1])
-                kept = np.flatnonzero(held_out == 0)
-                if len(kept):
-                    yield self._examples(examples.take(kept))
+                yield self._examples(epoch[batch])
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,18 +51,24 @@ class Examples:
 
 
 def join_some(
-    lengths: npt.NDArray[np.integer[Any]], share: float, longest: int, random: np.random.Generator
+    lengths: npt.NDArray[np.integer[Any]],
+    share: float,
+    longest: int,
+    random: np.random.Generator,
+    pairs: npt.NDArray[np.int64] | None = None,
 ) -> Examples:
-    """All pairs of a corpus, `share` of them drawn and joined at random, the others as they are.
+    """All `pairs`, `share` of them drawn and joined at random, the others as they are.
 
-    `lengths` are of the longer side of each pair, in pieces. How long an example becomes is drawn
-    anew for each, between 20 and `longest` pieces; a pair that is longer stays by itself.
+    `pairs` are numbers of pairs of a corpus, all of them if it is left out; `lengths` are of the
+    longer side of each pair, in pieces. How long an example becomes is drawn anew for each, between
+    20 and `longest` pieces; a pair that is longer stays by itself.
     """
-    count = len(lengths)
+    pairs = np.arange(len(lengths)) if pairs is None else pairs
+    count = len(pairs)
     drawn = random.permutation(count)[: round(share * count)] if share else np.empty(0, np.int64)
     alone = np.ones(count, bool)
     alone[drawn] = False
-    singles = np.flatnonzero(alone)
+    singles, drawn = pairs[alone], pairs[drawn]
     sizes: list[int] = []
     room = 0
     for length in lengths[drawn].tolist():

@@ -85,21 +85,6 @@ def links_folder(config: TrainingConfig) -> Path:
     return config.prepared_folder / "links"
 
 
-def load_links(config: TrainingConfig, prepared: Prepared) -> SilverLinks:
-    """Map the links that `align` made; AlignerError unless they are of this very corpus."""
-    folder = links_folder(config)
-    try:
-        manifest = json.loads((folder / "manifest.json").read_text())
-        if manifest["corpus"] != prepared.fingerprint:
-            raise AlignerError(f"{folder}: links of another corpus; align again")
-        links = np.memmap(folder / "links", INDEX, mode="r").reshape(-1, 2)
-        return SilverLinks(links, np.memmap(folder / "offsets", OFFSET, mode="r"))
-    except (OSError, KeyError, json.JSONDecodeError) as error:
-        raise AlignerError(
-            f"{folder}: no silver links; make them with `python -m training align`"
-        ) from error
-
-
 def align(config: TrainingConfig, prepared: Prepared, console: Console) -> SilverLinks:
     """Make the silver links of a prepared corpus, unless the same ones are there already.
 
@@ -109,19 +94,27 @@ def align(config: TrainingConfig, prepared: Prepared, console: Console) -> Silve
     manifest = {"corpus": prepared.fingerprint, "aligner": _aligner(config)}
     if _read(folder / "manifest.json") == manifest:
         console.print(f"Silver links are up to date: {folder}", soft_wrap=True, markup=False)
-        return load_links(config, prepared)
+        return _opened(folder)
     building = folder.with_name(folder.name + ".building")
     shutil.rmtree(building, ignore_errors=True)
     building.mkdir(parents=True)
-    count = _write(building, _piece_links(config, prepared, console))
-    if count == 0:
-        raise AlignerError("the aligner linked no word of the corpus")
-    (building / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
-    shutil.rmtree(folder, ignore_errors=True)
-    building.rename(folder)
+    try:
+        count = _write(building, _piece_links(config, prepared, console))
+        if count == 0:
+            raise AlignerError("the aligner linked no word of the corpus")
+        (building / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
+        shutil.rmtree(folder, ignore_errors=True)
+        building.rename(folder)
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
     told = f"{count:,} links between pieces of {len(prepared.train):,} pairs in {folder}"
     console.print(told, soft_wrap=True, markup=False)
-    return load_links(config, prepared)
+    return _opened(folder)
+
+
+def _opened(folder: Path) -> SilverLinks:
+    links = np.memmap(folder / "links", INDEX, mode="r").reshape(-1, 2)
+    return SilverLinks(links, np.memmap(folder / "offsets", OFFSET, mode="r"))
 
 
 def piece_links(

@@ -20,7 +20,7 @@ from training.config_reader import read_config
 from training.head import train_head
 from training.interruption import run_lock
 from training.prepare import prepare
-from training.silver import align, load_links, piece_links
+from training.silver import align, piece_links
 
 QUIET = Console(quiet=True)
 NOUNS = ["cat", "dog", "bird", "fish", "horse", "cow", "hen", "fox"]
@@ -174,23 +174,12 @@ def test_silver_links_are_kept_until_their_source_changes(config):
     assert align(config, prepared, QUIET)[0].tolist() != first[0].tolist()
 
 
-def test_links_of_another_corpus_are_refused(config):
-    prepared = prepare(config, QUIET)
-    with pytest.raises(AlignerError, match="training align"):
-        load_links(config, prepared)
-    align(config, prepared, QUIET)
-    manifest = config.prepared_folder / "links" / "manifest.json"
-    manifest.write_text(manifest.read_text().replace(prepared.fingerprint, "another"))
-    with pytest.raises(AlignerError, match="another corpus"):
-        load_links(config, prepared)
-
-
 def test_a_link_outside_its_sentence_is_named(config):
     path = config.run.parent / "links.txt"
     path.write_text(path.read_text().replace("2-2", "2-3", 1))
     with pytest.raises(AlignerError, match=r"links\.txt:1: link 2-3 lies outside"):
         align(config, prepare(config, QUIET), QUIET)
-    assert not (config.prepared_folder / "links").exists()
+    assert list(config.prepared_folder.glob("links*")) == []
 
 
 def test_word_links_join_all_pieces_of_both_words(joint_tokenizer):

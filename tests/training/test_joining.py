@@ -51,6 +51,13 @@ def test_every_pair_is_in_one_example_and_no_joined_one_is_too_long(lengths, lon
     assert sum(len(group) for group in groups if len(group) > 1) <= round(share * len(lengths))
 
 
+def test_pairs_that_are_not_asked_for_are_in_no_example():
+    pairs = np.array([1, 4, 5, 9, 11, 12, 17])
+    examples = join_some(np.full(20, 4), 0.6, 12, np.random.default_rng(0), pairs)
+    assert sorted(examples.rows.tolist()) == pairs.tolist()
+    assert 4 < len(examples) < 7
+
+
 def test_some_examples_are_taken_in_the_order_asked_for():
     examples = Examples(np.array([4, 2, 0, 1, 3]), np.array([0, 2, 3, 5]))
     taken = examples.take(np.array([2, 0]))
