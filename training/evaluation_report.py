@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from itertools import chain
 
 from rich.console import Console
+from rich.markup import escape
 from rich.panel import Panel
 from rich.table import Table
 
 from model.alignment import AlignmentKind
 from training.evaluation import CorpusScores, Evaluation
-from training.gold import SHIFTS, THRESHOLDS, AlignmentRow, Rule, best_row, best_shift
+from training.gold import SHIFTS, THRESHOLDS, AlignmentRow, Rule, best_row, best_shift, whose_row
 from training.metrics import perplexity
 
 RULES: dict[Rule, str] = {
@@ -45,12 +46,12 @@ def print_evaluation(evaluation: Evaluation, console: Console) -> None:
 def _print_alignments(
     kind: AlignmentKind, folder: str, rows: Sequence[AlignmentRow], console: Console
 ) -> None:
-    console.print(_alignment_table(f"{kind}: {folder}", rows))
+    console.print(_alignment_table(escape(f"{kind}: {folder}"), rows))
     if (shift := best_shift(rows)) != 0:
         console.print(
             Panel(
-                f"The {kind} fits {folder} better when it is moved by {shift:+d} target "
-                f"tokens: AER {100 * best_row(rows, shift).scores.aer:.1f} against "
+                f"The {kind} fits {escape(folder)} better when each token has the row of "
+                f"{whose_row(shift)}: AER {100 * best_row(rows, shift).scores.aer:.1f} against "
                 f"{100 * best_row(rows).scores.aer:.1f}.\n"
                 "Weights and tokens are out of step, or the model has not learned to attend.",
                 title="ALIGNMENTS ARE SHIFTED",
@@ -72,7 +73,7 @@ def _score_table(evaluation: Evaluation) -> Table:
 def _add_scores(table: Table, name: str, corpus: CorpusScores) -> None:
     scores = corpus.scores
     table.add_row(
-        name,
+        escape(name),
         str(corpus.sentences),
         f"{scores.bleu:.2f}",
         f"{scores.bleu_lowercase:.2f}",

@@ -42,8 +42,8 @@ not moved, since two models are not out of step together."""
 
 THRESHOLDS = tuple(number / 20 for number in range(2, 19))
 SHIFTS = (-1, 0, 1)
-"""Target tokens by which rows are moved. Any but 0 must score worse; if not, weights and tokens
-are out of step, the classical mistake of attention alignments."""
+"""How many tokens further on the row of a target token is taken from. Any but 0 must score worse;
+if not, weights and tokens are out of step, the classical mistake of attention alignments."""
 FILES = ("src.txt", "tgt.txt", "gold.txt")
 
 
@@ -113,6 +113,8 @@ def read_gold(folder: Path, *, reverse: bool = False) -> list[GoldSentence]:
             raise GoldError(f"{folder / FILES[2]}:{number}: {error}") from error
         sentence = GoldSentence(one, other, gold_links)
         sentences.append(swapped(sentence) if reverse else sentence)
+    if not any(sentence.links.possible for sentence in sentences):
+        raise GoldError(f"{folder / FILES[2]}: no link in it, so there is nothing to measure by")
     return sentences
 
 
@@ -145,6 +147,11 @@ def word_weights(
         kind: AlignmentKind = "attention" if head is None else "head"
         for pair, source, target, rows in zip(batch, sources, targets, weights, strict=True):
             yield _merged(pair, source, target, rows, kind)
+
+
+def whose_row(shift: int) -> str:
+    """Which row a token has at a shift of one, in words."""
+    return f"the token {'after' if shift > 0 else 'before'} it"
 
 
 def shifted(weights: Float[Tensor, "T S"], shift: int) -> Float[Tensor, "T S"]:

@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch.utils.tensorboard import SummaryWriter
 
+from training.gold import whose_row
 from training.trainer import Position, Update
 from training.validation import Validation
 
@@ -127,8 +128,9 @@ class Reporter:
         )
         if validation.alignment_shift != 0:
             self._console.print(
-                f"  [bold red]Attention fits better when moved by {validation.alignment_shift:+d} "
-                "tokens[/bold red]: not learned yet, or out of step with the tokens"
+                "  [bold red]Attention fits better when each token has the row of "
+                f"{whose_row(validation.alignment_shift)}[/bold red]: not learned yet, or out of "
+                "step with the tokens"
             )
         self._writer.add_scalar("validation/aer", 100 * scores.aer, position.step)
 

@@ -14,7 +14,7 @@ from training.gold import GoldSentence, WordWeights, score_alignments
 from training.metrics import score_translations
 
 
-def printed(shift):
+def printed(shift, origin="book"):
     """The report on a model whose weights fit once they are moved by `shift`."""
     words = tuple((index,) for index in range(4))
     diagonal = torch.eye(4)
@@ -24,7 +24,7 @@ def printed(shift):
     scores = score_translations(["one two three four"], ["one two three four"], "en")
     evaluation = Evaluation(
         overall=CorpusScores(1, 2.0, scores),
-        by_origin={"book": CorpusScores(1, 2.0, scores)},
+        by_origin={origin: CorpusScores(1, 2.0, scores)},
         seconds=0.5,
         search=SearchOptions(beam_size=3),
         digest="",
@@ -46,8 +46,13 @@ def test_all_figures_are_in_the_tables():
 def test_a_shift_that_wins_is_said_loudly(shift):
     text, values = printed(shift)
     assert "ALIGNMENTS ARE SHIFTED" in text
-    assert f"moved by {shift:+d}" in text
+    assert f"the row of the token {'after' if shift > 0 else 'before'} it" in text
     assert values["shift"] == values["gold"]["stories"]["shift"] == shift
+
+
+def test_an_origin_in_brackets_is_shown_as_it_stands():
+    text, _ = printed(shift=0, origin="[/news]")
+    assert "[/news]" in text
 
 
 def test_no_shift_is_not_said():

@@ -75,6 +75,7 @@ def test_reverse_swaps_sides_and_links(tmp_path):
         ("0-0\n1-x\n", r"gold\.txt:2: link 1 is '1-x'"),
         ("0-0\n0-1\n", r"gold\.txt:2: link 0-1 lies outside the 1 source and 1 target words"),
         ("0-0\n", "src.txt 2, tgt.txt 2, gold.txt 1"),
+        ("\n\n", r"gold\.txt: no link in it"),
     ],
 )
 def test_a_wrong_gold_file_says_where(tmp_path, gold, message):
