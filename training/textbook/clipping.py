@@ -51,8 +51,17 @@ class ClippingRun:
 
     @property
     def diverged(self) -> bool:
-        """Whether it ended no better than by guessing."""
-        return self.final_loss is None or self.final_loss >= self.guess
+        """Whether it ended worse than it began, and no better than by guessing."""
+        final, first = self.final_loss, self.losses[0]
+        return final is None or (final >= self.guess and (first is None or final > first))
+
+    @property
+    def verdict(self) -> str:
+        """What became of it, as a verb."""
+        if self.diverged:
+            return "diverges"
+        assert self.final_loss is not None
+        return "trains" if self.final_loss < self.guess else "has not learned yet"
 
 
 def clipping_runs(

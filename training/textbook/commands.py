@@ -26,7 +26,7 @@ def compare(
     vary: Annotated[
         list[str],
         typer.Option(
-            help="A setting of [model] or [training] and its values: cell=rnn,gru. Repeat it to "
+            help=r"A setting of \[model] or \[training] and its values: cell=rnn,gru. Repeat it to "
             "train every combination.",
             show_default=False,
         ),

@@ -78,7 +78,8 @@ def _legend(comparison: Comparison) -> str:
         f"Budget: {comparison.budget}. Speed is in target tokens a second of training, all "
         "variants timed in turn on the same batches, so that a busy machine slows them alike; "
         "seconds are updates at that speed. Loss is in nats a target token over all validation "
-        "pairs. p: chance of a BLEU as good as the best one's (paired bootstrap). "
+        "pairs. p: how often chance alone would part two equally good models by as much as "
+        "this one and the best (paired bootstrap). "
         f"BLEU: {comparison.standings[0].result.signature}."
     )
 

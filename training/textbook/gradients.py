@@ -19,6 +19,7 @@ from training.interruption import work_to_abandon
 from training.memory import keep_freed_memory
 from training.precision import place
 from training.prepare import Prepared, prepare
+from training.schedule import note_on_warm_up
 from training.textbook.clipping import ClippingRun, clipping_runs
 from training.textbook.gradient_flow import Flow, decoder_flow, encoder_flow
 from training.textbook.long_sentences import encoded, longest_pairs
@@ -85,6 +86,8 @@ def gradients_of_config(config: TrainingConfig, steps: int, console: Console) ->
         placement = place(config.training.device, config.training.precision)
         prepared = prepare(config, console)
         batch = longest_pairs(prepared.validation).to(placement.device)
+        if note := note_on_warm_up(steps, config.training):
+            console.print(f"[yellow]Note:[/yellow] {note}")
         networks: list[Network] = []
         clipped = {}
         for cell in CELLS:

@@ -67,10 +67,9 @@ def summary(gradients: Gradients) -> str:
     ]
     for run in gradients.clipping:
         end = "the loss was not finite" if run.final_loss is None else f"loss {run.final_loss:.2f}"
-        verdict = "diverges" if run.diverged else "trains"
         sentences.append(
-            f"{run.optimizer} on a network whose gradients explode, {_how(run)}, {verdict}: {end} "
-            f"after {len(run.losses)} updates."
+            f"{run.optimizer} on a network whose gradients explode, {_how(run)}, {run.verdict}: "
+            f"{end} after {len(run.losses)} updates."
         )
     return " ".join(sentences)
 
@@ -271,7 +270,7 @@ def _clipping_table(runs: Sequence[ClippingRun]) -> str:
             f"{run.guess:.2f}",
             f"{max((norm for norm in run.norms if norm is not None), default=0):.3g}",
             f"{run.clipped:.0%}",
-            "diverges" if run.diverged else "trains",
+            run.verdict,
         ]
         for run in runs
     ]

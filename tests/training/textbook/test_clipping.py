@@ -38,14 +38,16 @@ def test_runs_are_reproducible(write_corpus):
 
 
 @pytest.mark.parametrize(
-    ("losses", "diverged"),
+    ("losses", "verdict"),
     [
-        ([6.0, 5.0, 4.0], False),
-        ([6.0, 5.0, 7.0], True),
-        ([6.0, 5.0, None], True),
-        ([None, 5.0, 4.0], False),
+        ([6.0, 5.0, 4.0], "trains"),
+        ([6.0, 5.0, 7.0], "diverges"),
+        ([6.0, 5.0, None], "diverges"),
+        ([None, 5.0, 4.0], "trains"),
+        ([6.5, 6.4, 6.3], "has not learned yet"),
     ],
 )
-def test_a_run_diverges_that_ends_no_better_than_a_guess(losses, diverged):
+def test_what_became_of_a_run_follows_from_where_it_ends(losses, verdict):
     run = ClippingRun("AdamW", 0.0, losses, [1.0] * 3, 0.0, guess=6.2)
-    assert run.diverged is diverged
+    assert run.verdict == verdict
+    assert run.diverged is (verdict == "diverges")
