@@ -18,7 +18,7 @@ from training.aligner import AlignerError
 from training.checkpoint_average import average_checkpoints
 from training.cleaning import drop_empty
 from training.cleaning_report import CleaningReport
-from training.config import ConfigError
+from training.config import ConfigError, OnBadLine
 from training.config_reader import read_config
 from training.corpus import CorpusError, read_pairs
 from training.download.commands import download
@@ -175,11 +175,18 @@ def evaluate(
     output: Annotated[Path | None, typer.Option(help="Write the translations here.")] = None,
 ) -> None:
     """Score a checkpoint: BLEU, chrF, loss, and alignment error against gold links."""
+    try:
+        search = SearchOptions(
+            beam_size=beam, length_penalty=length_penalty, coverage_penalty=coverage_penalty
+        )
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
     inputs = _inputs(config, checkpoint, pairs, gold_align or [], reverse)
     loaded = load_checkpoint(inputs.checkpoint)
     other = None if opposite is None else load_checkpoint(opposite)
     report = CleaningReport()
-    kept = list(drop_empty(read_pairs(inputs.pairs, report, reverse=inputs.reverse), report))
+    read = read_pairs(inputs.pairs, report, reverse=inputs.reverse, on_bad_line=inputs.on_bad_line)
+    kept = list(drop_empty(read, report))
     if not kept:
         raise CorpusError(f"{inputs.pairs[0]}: no pair with text on both sides")
     if torch.cuda.is_available():
@@ -191,9 +198,7 @@ def evaluate(
             loaded,
             kept,
             inputs.gold_align,
-            search=SearchOptions(
-                beam_size=beam, length_penalty=length_penalty, coverage_penalty=coverage_penalty
-            ),
+            search=search,
             progress=progress,
             reverse_gold=inputs.reverse,
             opposite=other,
@@ -234,6 +239,7 @@ class _Inputs:
     pairs: tuple[Path, ...]
     gold_align: Sequence[Path]
     reverse: bool
+    on_bad_line: OnBadLine = "error"
 
 
 def _inputs(
@@ -250,6 +256,7 @@ def _inputs(
             (pairs,) if pairs else run.data.validation,
             gold_align or run.validation.gold_align,
             reverse or run.data.reverse,
+            run.data.on_bad_line,
         )
     if checkpoint is None or pairs is None:
         raise typer.BadParameter("give --checkpoint and --pairs, or the TOML file of a run")

@@ -160,8 +160,15 @@ def _convert(value: Any, wanted: Any, where: str, folder: Path) -> Any:  # noqa:
         items = value if isinstance(value, list) else [value]
         return tuple(_convert(item, Path, where, folder) for item in items)
     if wanted is Path:
-        return Path(os.path.normpath(folder / Path(_typed(value, str, where)).expanduser()))
+        return _path(_typed(value, str, where), where, folder)
     return _typed(value, wanted, where)
+
+
+def _path(text: str, where: str, folder: Path) -> Path:
+    try:
+        return Path(os.path.normpath(folder / Path(text).expanduser()))
+    except RuntimeError as error:  # there is no such user
+        raise ConfigError(f"{where} is {text!r}: {error}") from error
 
 
 def _choice(value: object, allowed: tuple[str, ...], where: str) -> object:

@@ -61,7 +61,9 @@ def read_pairs(
         report.read += 1
         if isinstance(row, _BadLine):
             if on_bad_line == "error" and row.reason != "line_too_long":
-                raise CorpusError(f'{row.detail} (on_bad_line = "skip" would drop it)')
+                raise CorpusError(
+                    f'{row.detail} (on_bad_line = "skip" in [data] of a configuration drops it)'
+                )
             report.drop(row.reason)
             continue
         yield Pair(row.target, row.source, row.origin) if reverse else row

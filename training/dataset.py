@@ -30,11 +30,14 @@ class TokenArray:
 
     @classmethod
     def open(cls, stem: Path, vocabulary_size: int) -> "TokenArray":
-        """Map `stem.ids` and `stem.offsets`; OSError if one is missing."""
-        return cls(
+        """Map `stem.ids` and `stem.offsets`; OSError if one is missing, ValueError if cut off."""
+        side = cls(
             _mapped(stem.with_name(stem.name + ".ids"), id_type(vocabulary_size)),
             _mapped(stem.with_name(stem.name + ".offsets"), OFFSET),
         )
+        if len(side.offsets) == 0 or side.offsets[-1] != len(side.ids):
+            raise ValueError(f"{stem.name}.ids and {stem.name}.offsets do not belong together")
+        return side
 
     def __len__(self) -> int:
         return len(self.offsets) - 1

@@ -17,8 +17,8 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from model.tokenizer import Tokenizer
-from training.cleaning import clean, drop_empty, pair_hash
+from model.tokenizer import Tokenizer, TokenizerError
+from training.cleaning import clean, drop_empty, normalise_pair, pair_hash
 from training.cleaning_report import CleaningReport
 from training.config import EOS_ID, TrainingConfig
 from training.corpus import CorpusError, Pair, read_pairs
@@ -99,16 +99,21 @@ def load_prepared(config: TrainingConfig) -> Prepared:
             folder=folder,
             train=ParallelDataset.open(folder / "train", size, size),
             validation=ParallelDataset.open(folder / "validation", size, size),
-            source_spm=(folder / "source.spm").read_bytes(),
-            target_spm=(folder / "target.spm").read_bytes(),
+            source_spm=_tokenizer(folder / "source.spm"),
+            target_spm=_tokenizer(folder / "target.spm"),
             components=manifest["components"],
             fingerprint=manifest["fingerprint"],
             reports=manifest["reports"],
         )
-    except (OSError, KeyError, ValueError) as error:
+    except (OSError, KeyError, ValueError, TokenizerError) as error:
         raise CorpusError(
             f"{folder}: not a prepared corpus ({error}); delete it and prepare again"
         ) from error
+
+
+def _tokenizer(path: Path) -> bytes:
+    """The serialised tokenizer in a file, known to be whole."""
+    return Tokenizer(path.read_bytes()).serialized
 
 
 class _Builder:
@@ -118,11 +123,13 @@ class _Builder:
         self._config = config
         self._folder = folder
         self._console = console
+        self._normalises = config.cleaning.normalise
 
     def build(self) -> dict[str, CleaningReport]:
         """Run all stages in order and return the accounts of both corpora."""
         validation = self._validation_pairs()
-        report = self._write_cleaned({pair_hash(pair) for pair in validation.pairs})
+        read = map(normalise_pair, validation.pairs) if self._normalises else validation.pairs
+        report = self._write_cleaned({pair_hash(pair) for pair in read})
         self._write_tokenizers(report.kept)
         self._encode_train(report)
         self._encode_validation(validation.pairs)

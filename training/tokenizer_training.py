@@ -64,8 +64,11 @@ def _explain(message: str, config: TokenizerConfig) -> str:
             f"set it to {limit} or less, or bring more text"
         )
     if "smaller than required_chars" in message:
+        # "…required_chars. 300 vs 365. Increase…", where 365 counts special tokens and bytes too
+        least = message.partition(" vs ")[2].partition(".")[0]
         return (
-            f"tokenizer.vocabulary_size is {size}, fewer than the characters of this corpus; "
-            "raise it or lower tokenizer.character_coverage"
+            f"tokenizer.vocabulary_size is {size}, too few for the characters of this corpus, 256 "
+            f"bytes and the special tokens; set it to {least} or more, or lower "
+            "tokenizer.character_coverage"
         )
     return f"sentencepiece could not be trained: {message}"

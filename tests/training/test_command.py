@@ -120,6 +120,38 @@ def test_evaluate_takes_from_a_configuration_what_is_left_out(
     assert "run/checkpoint: not a folder" in errors.replace("\n", "")
 
 
+def test_evaluate_reads_pairs_as_the_configuration_says(
+    command, tiny_checkpoint, write_corpus, tmp_path
+):
+    write_corpus()
+    with (tmp_path / "validation.tsv").open("a") as file:
+        file.write("no tab here\n")
+    arguments = ("evaluate", tmp_path / "config.toml", "--checkpoint", tiny_checkpoint, "--beam", 1)
+    status, _, errors = command(*arguments)
+    assert status == 2
+    assert 'on_bad_line = "skip" in [data]' in errors
+    config = tmp_path / "config.toml"
+    config.write_text(config.read_text().replace("[data]", '[data]\non_bad_line = "skip"'))
+    status, output, _ = command(*arguments, "--json")
+    assert status == 0
+    assert json.loads(output.splitlines()[-1])["sentences"] == 20
+
+
+def test_evaluate_refuses_a_penalty_without_bounds(command, tiny_checkpoint, tmp_path):
+    status, _, errors = command(
+        *("evaluate", "--checkpoint", tiny_checkpoint, "--pairs", tmp_path / "pairs.tsv"),
+        *("--coverage-penalty", "inf"),
+    )
+    assert status == 2
+    assert "coverage_penalty is inf" in errors
+
+
+def test_the_help_of_compare_names_the_sections(command):
+    status, output, _ = command("compare", "--help")
+    assert status == 0
+    assert "[model] or [training]" in output
+
+
 def test_evaluate_says_what_it_needs(command, tiny_checkpoint):
     status, _, errors = command("evaluate", "--checkpoint", tiny_checkpoint)
     assert status == 2

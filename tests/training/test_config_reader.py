@@ -83,6 +83,7 @@ def test_the_configuration_becomes_plain_values(tmp_path):
             'run = "a"' + DATA + '[model]\nattention = "none"\n[validation]\ngold_align = "gold"\n',
             "validation.gold_align needs attention",
         ),
+        ('run = "~nosuchuser/a"' + DATA, "run is '~nosuchuser/a': Could not determine home"),
         ("run = ", "Invalid value"),
     ],
 )

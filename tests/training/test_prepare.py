@@ -110,10 +110,23 @@ def test_a_side_without_a_piece_is_empty(write_corpus, tmp_path):
 
 def test_overlap_with_validation_is_noted(write_corpus, tmp_path):
     config = write_corpus()
+    untidy = b"Two  spaces here\tDeux\xc2\xa0espaces ici !\tours\n"
+    with (tmp_path / "validation.tsv").open("ab") as file:
+        file.write(untidy)
     with (tmp_path / "train.tsv").open("ab") as file:
-        file.write((tmp_path / "validation.tsv").read_bytes().split(b"\n")[0] + b"\n")
+        file.write((tmp_path / "validation.tsv").read_bytes().split(b"\n")[0] + b"\n" + untidy)
     _, output = run(config)
-    assert "1 training pairs are validation pairs too" in output
+    assert "2 training pairs are validation pairs too" in output
+
+
+@pytest.mark.parametrize("name", ["train.source.ids", "validation.target.offsets", "source.spm"])
+def test_a_prepared_file_that_is_cut_off_is_said(write_corpus, name):
+    config = write_corpus()
+    run(config)
+    path = config.prepared_folder / name
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 16 * 8])
+    with pytest.raises(CorpusError, match="delete it and prepare again"):
+        load_prepared(config)
 
 
 def test_a_failure_leaves_the_prepared_corpus_as_it_was(write_corpus, tmp_path):

@@ -57,6 +57,12 @@ def test_too_large_a_vocabulary_names_the_setting_and_the_limit():
     train_tokenizer(["a small corpus"], TokenizerConfig(vocabulary_size=limit))
 
 
-def test_too_small_a_vocabulary_names_the_setting():
-    with pytest.raises(TokenizerTrainingError, match=r"tokenizer\.vocabulary_size is 300, fewer"):
-        train_tokenizer(["a small corpus"], TokenizerConfig(vocabulary_size=300))
+def test_too_small_a_vocabulary_names_the_setting_and_the_least(sentences):
+    with pytest.raises(TokenizerTrainingError) as caught:
+        train_tokenizer(sentences, TokenizerConfig(vocabulary_size=300))
+    message = str(caught.value)
+    assert "tokenizer.vocabulary_size is 300" in message
+    least = int(message.split("set it to ")[1].split()[0])
+    train_tokenizer(sentences, TokenizerConfig(vocabulary_size=least))
+    with pytest.raises(TokenizerTrainingError):
+        train_tokenizer(sentences, TokenizerConfig(vocabulary_size=least - 1))

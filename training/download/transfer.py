@@ -58,7 +58,7 @@ def fetch(
         try:
             _receive(client, address, part, progress)
             break
-        except (httpx.TransportError, _Broken) as error:
+        except (httpx.RequestError, _Broken) as error:
             fruitless = fruitless + 1 if _size(part) <= before else 0
             if fruitless == FRUITLESS:
                 raise DownloadError(

@@ -130,6 +130,17 @@ def test_a_server_that_stays_broken_is_given_up(server, get):
     assert len(served.requests) == FRUITLESS
 
 
+def test_a_server_that_redirects_in_a_circle_is_given_up(tmp_path):
+    def again(request):
+        return httpx.Response(302, headers={"Location": str(request.url)})
+
+    with (
+        httpx.Client(transport=httpx.MockTransport(again), follow_redirects=True) as client,
+        pytest.raises(DownloadError, match="redirect"),
+    ):
+        fetch(client, "http://corpora.test/file", tmp_path / "x", wait_seconds=0.0)
+
+
 def test_nobody_listening_is_one_line(tmp_path):
     with FaultyServer() as gone:
         address = gone.address
