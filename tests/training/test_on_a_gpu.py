@@ -66,7 +66,7 @@ def test_what_cannot_be_recorded_is_found_out(tmp_path, fault, said):
 
 def graphs_config(folder, model=""):
     """A run without dropout, which draws anew at every replay."""
-    config = write_run(folder / "a", "cuda_graphs = true\nmax_steps = 3\n")
+    config = write_run(folder / "a", "cuda_graphs = true\nmax_steps = 2\n")
     config.write_text(config.read_text().replace("dropout = 0.2", f"dropout = 0.0\n{model}"))
     return config
 
