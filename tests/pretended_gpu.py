@@ -48,10 +48,10 @@ class GpuTensor(Tensor):
     def numpy(self, *, force=False):
         if not force:
             raise TypeError("numpy reads the memory of the host")
-        return self.held.numpy(force=True)
+        return self.detach().cpu().numpy()
 
     def tolist(self):
-        return self.held.tolist()
+        return self.detach().cpu().tolist()
 
 
 class PretendedGpu(TorchFunctionMode):
@@ -183,7 +183,7 @@ def refuse_mixed(name, tensors) -> None:
 
 
 def is_fetch(name, tensors) -> bool:
-    """Whether a tensor of the host is written from one of the device, or a number is read."""
+    """Whether a tensor of the host is written from one of the device."""
     return name == "aten::copy_" and not isinstance(tensors[0], GpuTensor)
 
 

@@ -1,8 +1,11 @@
 """An alignment head learns silver links on a translator that stays as it is."""
 
 import io
+import itertools
 import json
+from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from rich.console import Console
@@ -17,8 +20,9 @@ from model.words import group_pieces
 from training.__main__ import main
 from training.aligner import AlignerError, white_space_words
 from training.config_reader import read_config
-from training.head import train_head
+from training.head import HeadTrainer, train_head
 from training.interruption import run_lock
+from training.precision import Placement
 from training.prepare import prepare
 from training.silver import align, piece_links
 
@@ -125,6 +129,23 @@ def test_a_head_trained_on_copies_finds_the_diagonal(config, query):
         row = weights[list(rows.pieces)].mean(dim=0)
         shares = [float(row[list(columns.pieces)].sum()) for columns in groups]
         assert shares.index(max(shares)) == index
+
+
+def test_pairs_that_are_held_out_are_a_tenth_at_most_and_never_learned_from(config, monkeypatch):
+    prepared = prepare(config, QUIET)
+    model = load_checkpoint(untrained(config, prepared)).model
+    silver = align(config, prepared, QUIET)
+    asked = replace(config.head, held_out=10**6, joined_share=1.0)
+    trainer = HeadTrainer(asked, model, prepared, silver, Placement(torch.device("cpu"), False))
+    monkeypatch.setattr(trainer, "_examples", lambda examples: examples)
+    held_out = set(np.flatnonzero(trainer._held_out).tolist())
+    assert 0 < len(held_out) <= len(silver) / 10
+    others = [pair for pair in range(len(silver)) if pair not in held_out]
+    batches = itertools.islice(trainer._batches(), len(others))
+    learned = [pair for examples in batches for pair in examples.rows.tolist()]
+    # An epoch has each of them once, though all are joined to longer examples.
+    assert sorted(learned[: len(others)]) == others
+    assert held_out.isdisjoint(learned)
 
 
 def test_the_command_makes_links_and_head(config, monkeypatch):

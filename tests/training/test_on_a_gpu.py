@@ -81,7 +81,12 @@ def test_a_recorded_graph_reads_and_writes_the_same_places():
         number[0] = 100.0  # Python's, so it stays as it was
         replay()
         assert place.tolist() == [2.0, 4.0, 6.0]
-        with pytest.raises(RuntimeError, match="while a graph is recorded"):
-            PretendedGraphs()(lambda: place.sum().item())
-        with pytest.raises(RuntimeError, match="while a graph is recorded"):
-            PretendedGraphs()(lambda: torch.ones(3).to(GPU))
+        for waits in (
+            lambda: place.sum().item(),
+            place.tolist,
+            lambda: place.numpy(force=True),
+            lambda: torch.ones(3).to(GPU),
+            lambda: torch.tensor([1.0], device=GPU),
+        ):
+            with pytest.raises(RuntimeError, match="while a graph is recorded"):
+                PretendedGraphs()(waits)

@@ -49,7 +49,9 @@ def test_configuration_gives_a_report_of_all_cells(monkeypatch, write_corpus, tm
         "two-directions",
         "vanishing-exploding",
     ]
-    assert "through the decoder multiplies" in capsys.readouterr().err.replace("\n", " ")
+    said = " ".join(capsys.readouterr().err.split())
+    assert "training.warmup_steps is 400" in said
+    assert "through the decoder multiplies" in said
 
 
 def test_checkpoint_is_measured_beside_its_untrained_self(
