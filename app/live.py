@@ -152,8 +152,8 @@ class LiveTranslation(Generic[Answer]):
         spoken = speak(tokenizer, ids, is_whole=step.is_last)
         stable = min(step.stable, len(ids) - spoken.held)
         if self._is_head and not step.is_last:
-            # A row of the alignment head is final once the token that follows is.
-            stable = min(stable, max(0, step.stable - 1))
+            # The alignment head looks at the sentence as a whole once it is complete.
+            stable = 0
         saying = [
             Said(*piece, index < stable)
             for index, piece in enumerate(zip(ids, spoken.texts, spoken.spans, strict=True))

@@ -1,9 +1,9 @@
 """What the alignment head adds to translating: processor time of a target token with and without.
 
-`python -m benchmarks.head_cost [--rounds N] [--units N] [--json]`, on one thread, with the network
-and sentences of `benchmarks.decode` and a head of random weights. With and without take turns
-batch by batch; figures are medians of the rounds. The head looks back once a hypothesis is done:
-its cost is spread over the steps.
+`python -m benchmarks.head_cost [--rounds N] [--units N] [--channels N] [--json]`, on one thread,
+with the network and sentences of `benchmarks.decode` and a head of random weights. With and without
+take turns batch by batch; figures are medians of the rounds. The head looks back once a hypothesis
+is done: its cost is spread over the steps.
 """
 
 import argparse
@@ -45,11 +45,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--units", type=int, default=HeadTrainingConfig().units)
+    parser.add_argument(
+        "--channels",
+        type=int,
+        default=HeadTrainingConfig().refinement_channels,
+        help="of the head's refinement; 0 for a head without",
+    )
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     torch.set_num_threads(1)
     keep_freed_memory()
-    model = endless_network(options.units)
+    model = endless_network(options.units, options.channels)
     sentences = sorted(workload.sentences(SENTENCES), key=len)
     figures: dict[str, float] = {}
     print(f"{'side by side, beam':20}{'without':>10}{'with':>10}{'more':>8}   (µs a target token)")

@@ -74,10 +74,10 @@ def watch(network: FastSeq2Seq, clock: Clock) -> None:
     model.search.candidates = clock.timed("ranking the vocabulary", model.search.candidates)
 
 
-def endless_network(head_units: int = 0) -> FastSeq2Seq:
+def endless_network(head_units: int = 0, refinement_channels: int = 0) -> FastSeq2Seq:
     """Random weights, and no sentence that ends before its longest length.
 
-    With `head_units`, it has an alignment head of that width.
+    With `head_units`, it has an alignment head of that width, with or without refinement.
     """
     torch.manual_seed(1)
     config = ModelConfig(
@@ -91,7 +91,7 @@ def endless_network(head_units: int = 0) -> FastSeq2Seq:
     network = Seq2Seq(config).eval()
     with torch.no_grad():
         network.output.bias[EOS] = -1e4
-    head = AlignmentHead(config, head_units).eval() if head_units else None
+    head = AlignmentHead(config, head_units, refinement_channels).eval() if head_units else None
     return FastSeq2Seq(network, head=head)
 
 

@@ -7,12 +7,14 @@ it is, and so cannot change a translation.
 
 import math
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from model.alignment_refinement import AlignmentRefinement
 from model.batch import SentenceBatch, pad_sentences
 from model.config import ModelConfig
 from model.seq2seq import Seq2Seq
@@ -30,10 +32,16 @@ class HeadConfig:
     threshold: float
     """Agreement from which on words are linked (`model.alignment.agreement`), chosen on pairs that
     were kept from training."""
+    refinement_channels: int = 0
+    """Channels of its refinement (`model/alignment_refinement.py`); 0 for a head without."""
 
     def __post_init__(self) -> None:
         if self.units < 1:
             raise ValueError(f"units is {self.units}; it must be at least 1")
+        if self.refinement_channels < 0:
+            raise ValueError(
+                f"refinement_channels is {self.refinement_channels}; it must be at least 0"
+            )
         if not 0.0 < self.threshold <= 1.0:
             raise ValueError(f"threshold is {self.threshold}; it must be in (0, 1]")
 
@@ -61,13 +69,14 @@ class AlignmentHead(nn.Module):
 
     s'_{i+1} is the decoder's state after its first cell has read y_i (`Decoder.after_reading`),
     h_j are the annotations, and α_ij is the decoder's own attention. y_{i+1}, which is zero behind
-    the last token, shows whether a word goes on. So a row is final one step after its token.
+    the last token, shows whether a word goes on. Where there is a refinement, it sees the energies
+    of the whole target before the softmax (`model/alignment_refinement.py`).
 
     A target token that stands for nothing in the source chooses the source's EOS, as aligners
     choose their empty word. Raises ValueError for a network without attention.
     """
 
-    def __init__(self, config: ModelConfig, units: int) -> None:
+    def __init__(self, config: ModelConfig, units: int, refinement_channels: int = 0) -> None:
         super().__init__()
         if config.attention == "none":
             raise ValueError(
@@ -81,6 +90,19 @@ class AlignmentHead(nn.Module):
         self.annotation = nn.Linear(config.annotation_size, units)
         self.source_token = nn.Linear(config.embedding_size, units, bias=False)
         self.attention_weight = nn.Parameter(torch.tensor(0.1))
+        self.refinement: AlignmentRefinement | None = None
+        if refinement_channels:
+            self.refine(refinement_channels)
+
+    def refine(self, channels: int) -> AlignmentRefinement:
+        """Give it a new refinement, which changes nothing until it has learned."""
+        self.refinement = AlignmentRefinement(channels).to(self.attention_weight.device)
+        return self.refinement
+
+    def config(self, threshold: float) -> HeadConfig:
+        """Its shape, with the agreement from which on it links."""
+        channels = self.refinement.channels if self.refinement else 0
+        return HeadConfig(units=self.units, threshold=threshold, refinement_channels=channels)
 
     def keys(
         self, annotations: Float[Tensor, "*S E"], embedded: Float[Tensor, "*S D"]
@@ -100,15 +122,28 @@ class AlignmentHead(nn.Module):
 
     def forward(
         self,
-        queries: Float[Tensor, "*B T A"],
-        keys: Float[Tensor, "*B S A"],
-        attention: Float[Tensor, "*B T S"],
-        mask: Bool[Tensor, "*B S"],
-    ) -> Float[Tensor, "*B T S"]:
-        """Weights, each row summing to one, zero where masked."""
+        queries: Float[Tensor, "B T A"],
+        keys: Float[Tensor, "B S A"],
+        attention: Float[Tensor, "B T S"],
+        sources: Bool[Tensor, "B S"],
+        targets: Bool[Tensor, "B T"],
+    ) -> Float[Tensor, "B T S"]:
+        """Weights, each row summing to one, zero where no source token stands."""
+        log_attention = (attention.float() + SMALLEST_WEIGHT).log()
         energies = (queries @ keys.transpose(-2, -1)).float()
-        energies = energies + self.attention_weight * (attention + SMALLEST_WEIGHT).log()
-        return torch.softmax(energies.masked_fill(~mask[..., None, :], -torch.inf), dim=-1)
+        energies = energies + self.attention_weight * log_attention
+        if self.refinement is not None:
+            cells = targets[:, :, None] & sources[:, None, :]
+            with _exact_products(energies.device.type):
+                energies = self.refinement(energies, log_attention, cells)
+        return torch.softmax(energies.masked_fill(~sources[:, None, :], -torch.inf), dim=-1)
+
+
+def _exact_products(device_type: str) -> AbstractContextManager[object]:
+    """No autocast, on devices that have it: small products would be rounded and no faster."""
+    if torch.amp.is_autocast_available(device_type):
+        return torch.autocast(device_type, enabled=False)
+    return nullcontext()
 
 
 @torch.no_grad()
@@ -138,10 +173,11 @@ def head_weights(
 
     While the head is trained, `dropout` blanks part of what it reads.
     """
+    real = targets != model.config.pad_id
     with torch.no_grad():
         embedded = model.embed(model.target_embedding, targets)
         # Nothing follows the last token, in whatever company it stands.
-        embedded = embedded.masked_fill((targets == model.config.pad_id)[..., None], 0.0)
+        embedded = embedded.masked_fill(~real[..., None], 0.0)
         states = model.decoder.after_reading(
             embedded.flatten(0, 1), reading.states.flatten(0, 1)
         ).view(*targets.shape, -1)
@@ -152,7 +188,9 @@ def head_weights(
             dropout(part) for part in (states, embedded, annotations, source_embedded)
         )
     keys = head.keys(annotations, source_embedded)
-    weights: Tensor = head(head.queries(states, embedded), keys, reading.attention, reading.mask)
+    weights: Tensor = head(
+        head.queries(states, embedded), keys, reading.attention, reading.mask, real
+    )
     return weights
 
 

@@ -18,7 +18,7 @@ from safetensors.torch import load as parse_safetensors
 from safetensors.torch import save as to_safetensors
 from torch import Tensor, nn
 
-from model.alignment_head import AlignmentHead, HeadConfig
+from model.alignment_head import AlignmentHead
 from model.config import ModelConfig
 from model.durable_folder import FolderError, existing_folder, write_folder
 from model.manifest import CARD_FILE, HEAD_FILE, WEIGHTS_FILE, FileEntry, Manifest, ManifestError
@@ -145,7 +145,7 @@ def add_alignment_head(
         before,
         files={name: _entry(data) for name, data in contents.items()},
         metrics=before.metrics | metrics,
-        alignment_head=HeadConfig(units=head.units, threshold=threshold),
+        alignment_head=head.config(threshold),
     )
     _alignment_head(contents, after, folder)
     _write(folder, contents | {MANIFEST_FILE: _manifest_bytes(after, folder)})
@@ -261,7 +261,8 @@ def _alignment_head(
         raise CheckpointError(
             f"{folder / MANIFEST_FILE}: alignment_head: a network without attention can have none"
         )
-    make = partial(AlignmentHead, manifest.config, manifest.alignment_head.units)
+    shape = manifest.alignment_head
+    make = partial(AlignmentHead, manifest.config, shape.units, shape.refinement_channels)
     return _network(contents[HEAD_FILE], make, folder / HEAD_FILE)
 
 

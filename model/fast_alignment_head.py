@@ -1,10 +1,12 @@
 """The alignment head as it is served: the function of `AlignmentHead`, one hypothesis at a time.
 
 It needs what decoding leaves behind anyway, the state of every step, so that a whole hypothesis is
-a handful of products with all its tokens side by side, and no step is made a second time.
+a handful of products with all its tokens side by side, and no step is made a second time. A
+refinement is small, and stays in float32.
 """
 
 import math
+from copy import deepcopy
 
 import torch
 from jaxtyping import Float, Int
@@ -45,6 +47,7 @@ class FastAlignmentHead:
         self._token_readers = self._packed(torch.cat(readers), torch.cat(biases))
         self._recurrent = self._linear(decoder.cell.recurrent)
         self._state = self._linear(head.state)
+        self._refinement = deepcopy(head.refinement)
 
     def _packed(self, weight: Tensor, bias: Tensor) -> PackedLinear:
         return PackedLinear(weight, bias, self._dtype)
@@ -68,8 +71,13 @@ class FastAlignmentHead:
         tokens: Int[Tensor, " T"],
         keys: Float[Tensor, "S A"],
         attention: Float[Tensor, "T S"],
+        *,
+        is_whole: bool = True,
     ) -> Float[Tensor, "T S"]:
-        """The weights of one hypothesis: of its tokens y_i, and s_i and α_i of the same steps."""
+        """The weights of one hypothesis: of its tokens y_i, and s_i and α_i of the same steps.
+
+        A refinement looks at whole targets: unless it `is_whole` there is none.
+        """
         products = self._token_readers(self._target_embeddings[tokens]).float()
         token, following, gates = products.tensor_split([self._units, 2 * self._units], dim=1)
         if self._reads:
@@ -77,5 +85,9 @@ class FastAlignmentHead:
             states = self._cell.combine(gates, recurrent, states)
         queries = self._state(self._cell.output(states)).float() + token
         queries[:-1] += following[1:]
-        energies = queries @ keys.T + self._attention_weight * (attention + SMALLEST_WEIGHT).log()
+        log_attention = (attention + SMALLEST_WEIGHT).log()
+        energies = queries @ keys.T + self._attention_weight * log_attention
+        if self._refinement is not None and is_whole:
+            everywhere = torch.ones_like(energies, dtype=torch.bool)
+            [energies] = self._refinement(energies[None], log_attention[None], everywhere[None])
         return torch.softmax(energies, dim=1)

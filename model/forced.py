@@ -46,7 +46,7 @@ def forced(
         if head:
             keys = head_keys(model, memory, index, batch.ids[index, :positions])
             states = steps.states[index, : len(target)]
-            head_weights = look_back(model, states, tokens, keys, weights)
+            head_weights = look_back(model, states, tokens, keys, weights, is_whole=True)
         log_probs = steps.log_probs[index, : len(target)]
         log_prob = float(log_probs.sum())
         hypotheses.append(

@@ -46,10 +46,16 @@ def look_back(
     tokens: Sequence[int],
     keys: Float[Tensor, "S A"],
     attention: Float[Tensor, "T S"],
+    *,
+    is_whole: bool,
 ) -> Float[Tensor, "T S"]:
-    """The head's weights of one hypothesis, from its `head_keys` and what each step left behind."""
+    """The head's weights of one hypothesis, from its `head_keys` and what each step left behind.
+
+    Of one that goes on, and so not `is_whole`, they are what they are before refinement.
+    """
     chosen = torch.tensor(tokens, device=states.device)
-    weights = _head(model).weights(states, chosen, keys, attention.to(states.device))
+    attention = attention.to(states.device)
+    weights = _head(model).weights(states, chosen, keys, attention, is_whole=is_whole)
     return weights.cpu()
 
 

@@ -71,7 +71,8 @@ class Manifest:
 
         Unknown, absent and repeated keys are errors: a manifest is written by this code alone, so
         any of them means that the file was damaged, edited, or made by a later version. Only
-        `alignment_head` is absent from a model that has none.
+        `alignment_head` is absent from a model that has none, and its `refinement_channels` from
+        one that was written before there were any.
         """
         values = _parse(text)
         number = _typed(values, "format", int)
@@ -177,11 +178,13 @@ def _head(values: Mapping[str, Any]) -> HeadConfig | None:
         return None
     where = "alignment_head."
     head = _typed(values, "alignment_head", dict)
-    _check_keys(head, set(HeadConfig.__dataclass_fields__), where)
+    optional = {"refinement_channels"} - head.keys()
+    _check_keys(head, set(HeadConfig.__dataclass_fields__) - optional, where)
     try:
         return HeadConfig(
             units=_typed(head, "units", int, where),
             threshold=_typed(head, "threshold", float, where),
+            refinement_channels=0 if optional else _typed(head, "refinement_channels", int, where),
         )
     except ManifestError:
         raise

@@ -249,14 +249,23 @@ class BeamSearch(Generic[M]):
     def _finish(self, sentence: Sentence) -> Event:
         """The n-best of a sentence that has come to its end."""
         best = best_first(sentence.endings)[: sentence.options.n_best]
-        return Finished(sentence.slot, [self._hypothesis(sentence, ending) for ending in best])
+        return Finished(
+            sentence.slot, [self._hypothesis(sentence, ending, is_whole=True) for ending in best]
+        )
 
-    def _hypothesis(self, sentence: Sentence, ending: Ending) -> Hypothesis:
+    def _hypothesis(self, sentence: Sentence, ending: Ending, *, is_whole: bool) -> Hypothesis:
         path = self._trellis.path(ending.node, sentence.source_length)
         head_weights = (
             None
             if sentence.head_keys is None
-            else look_back(self._model, path.states, path.tokens, sentence.head_keys, path.weights)
+            else look_back(
+                self._model,
+                path.states,
+                path.tokens,
+                sentence.head_keys,
+                path.weights,
+                is_whole=is_whole,
+            )
         )
         return Hypothesis(
             path.tokens,
@@ -282,7 +291,8 @@ class BeamSearch(Generic[M]):
                 best = self._ending(sentence, nodes[0], log_probs[first], finished=False)
                 finished = [ending.node for ending in best_first(sentence.endings)[:1]]
                 stable = self._trellis.agreement(nodes + finished)
-                events.append(Progress(sentence.slot, self._hypothesis(sentence, best), stable))
+                hypothesis = self._hypothesis(sentence, best, is_whole=False)
+                events.append(Progress(sentence.slot, hypothesis, stable))
         return events
 
 

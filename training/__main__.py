@@ -130,6 +130,9 @@ def head(
     checkpoint: Annotated[
         Path | None, typer.Option(help="Folder of the checkpoint; by default the run's own.")
     ] = None,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Keep the head there is; train its refinement alone.")
+    ] = False,
 ) -> None:
     """Train an alignment head on a finished checkpoint and put it in there."""
     settings = read_config(config)
@@ -137,8 +140,10 @@ def head(
     place(settings.training.device, settings.training.precision)  # else said after all the work
     with work_to_abandon(settings.run):
         prepared = prepare_corpus(settings, console)
-        check_fits(load_checkpoint(folder), prepared, folder)  # before minutes go into links
-        train_head(settings, prepared, make_links(settings, prepared, console), folder, console)
+        # Before minutes go into links:
+        check_fits(load_checkpoint(folder), prepared, folder, settings.head if keep else None)
+        links = make_links(settings, prepared, console)
+        train_head(settings, prepared, links, folder, console, keep=keep)
     console.print(f"Checkpoint with head: {folder}", soft_wrap=True, markup=False)
 
 

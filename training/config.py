@@ -229,8 +229,12 @@ class HeadTrainingConfig:
 
     units: int = 384
     """Width of its queries and keys."""
+    refinement_channels: int = 16
+    """Channels of its refinement, a second look at the whole matrix; 0 for none."""
     max_steps: int = 800
     """Updates of its weights."""
+    refinement_steps: int = 400
+    """Updates of the refinement's weights after those, while the head's stay as they are."""
     max_batch_tokens: int = 2048
     """Padded tokens of a batch: sentences × the longest side of any of them."""
     learning_rate: float = 2e-3
@@ -251,11 +255,18 @@ class HeadTrainingConfig:
     """Seed of initialisation, dropout and data order."""
 
     def __post_init__(self) -> None:
-        for name in ("units", "max_steps", "max_batch_tokens", "joined_pieces", "held_out"):
+        for name in (
+            "units",
+            "max_steps",
+            "refinement_steps",
+            "max_batch_tokens",
+            "joined_pieces",
+            "held_out",
+        ):
             _require(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
         _require(0 <= self.joined_share <= 1, "joined_share", self.joined_share, "in [0, 1]")
         _require_rate(self.learning_rate)
-        for name in ("weight_decay", "seed"):
+        for name in ("weight_decay", "seed", "refinement_channels"):
             _require(0 <= getattr(self, name) < math.inf, name, getattr(self, name), "at least 0")
         _require(0 <= self.dropout < 1, "dropout", self.dropout, "in [0, 1)")
 

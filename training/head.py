@@ -61,8 +61,12 @@ def train_head(
     silver: SilverLinks,
     folder: Path,
     console: Console,
+    *,
+    keep: bool = False,
 ) -> dict[str, Any]:
     """Train a head on the checkpoint in `folder`, write it there, and return its metrics.
+
+    With `keep` the head that the checkpoint has stays, and only gets a new refinement.
 
     The checkpoint is written at the end and only then: a run that is stopped leaves it as it was.
     Raises GoldError, or CheckpointError, also for a network without attention, and where another
@@ -72,12 +76,13 @@ def train_head(
         path: read_gold(path, reverse=config.data.reverse) for path in config.validation.gold_align
     }
     checkpoint = load_checkpoint(folder)
-    check_fits(checkpoint, prepared, folder)
+    check_fits(checkpoint, prepared, folder, config.head if keep else None)
     if config.training.threads:
         torch.set_num_threads(config.training.threads)
     placement = place(config.training.device, config.training.precision)
     checkpoint.model.to(placement.device)
-    trainer = HeadTrainer(config.head, checkpoint.model, prepared, silver, placement)
+    kept = checkpoint.alignment_head if keep else None
+    trainer = HeadTrainer(config.head, checkpoint.model, prepared, silver, placement, kept)
     trainer.train(console)
     held_out = trainer.measure()
     console.print(
@@ -104,11 +109,28 @@ def train_head(
     return metrics
 
 
-def check_fits(checkpoint: Checkpoint, prepared: Prepared, folder: Path) -> None:
-    """CheckpointError unless a head can be trained on `checkpoint` with this corpus."""
+def check_fits(
+    checkpoint: Checkpoint,
+    prepared: Prepared,
+    folder: Path,
+    keeping: HeadTrainingConfig | None = None,
+) -> None:
+    """CheckpointError unless a head can be trained on `checkpoint` with this corpus.
+
+    Also unless it has one, where that is to be kept and refined with the settings `keeping`.
+    """
     if checkpoint.manifest.config.attention == "none":
         raise CheckpointError(
             f'{folder}: attention is "none", so there is nothing a head could choose among'
+        )
+    if keeping is not None and checkpoint.alignment_head is None:
+        raise CheckpointError(
+            f"{folder}: has no alignment head to keep; leave --keep out to train one"
+        )
+    if keeping is not None and not keeping.refinement_channels:
+        raise CheckpointError(
+            f"{folder}: its head is to be kept, and head.refinement_channels is 0, so there is "
+            "nothing to train; give it channels, or leave --keep out"
         )
     own = checkpoint.source_tokenizer.serialized, checkpoint.target_tokenizer.serialized
     if own != (prepared.source_spm, prepared.target_spm):
@@ -128,6 +150,7 @@ class HeadTrainer:
         prepared: Prepared,
         silver: SilverLinks,
         placement: Placement,
+        kept: AlignmentHead | None = None,
     ) -> None:
         self._config = config
         self._model = model.eval()
@@ -136,30 +159,54 @@ class HeadTrainer:
         self._silver = silver
         self._placement = placement
         torch.manual_seed(config.seed)
-        self.head = AlignmentHead(model.config, config.units).to(placement.device)
+        self._is_new = kept is None
+        self.head = (kept or AlignmentHead(model.config, config.units)).to(placement.device)
         self._dropout = nn.Dropout(config.dropout)
         every = max(len(silver) // config.held_out, min(len(silver), HELD_OUT_AT_MOST), 2)
         self._held_out = np.arange(len(silver)) % every == every - 1
-        self._schedule = TrainerConfig(
-            learning_rate=config.learning_rate,
-            warmup_steps=config.max_steps // WARM_UP_SHARE,
-            decay="cosine",
-        )
-        self._optimizer = torch.optim.AdamW(
-            self.head.parameters(), weight_decay=config.weight_decay, betas=(0.9, 0.98)
-        )
 
     def train(self, console: Console) -> None:
-        """Make all updates, with a bar, and a line for every tenth of them."""
+        """Make all updates, with a bar, and a line for every tenth of them.
+
+        First the head, then its refinement: together, the head unlearned what it knew while the
+        refinement had nothing to say yet.
+        """
+        config, batches = self._config, self._batches()
+        if self._is_new:
+            self._train(self.head, "the head", config.max_steps, batches, console)
+        if config.refinement_channels:
+            self.head.requires_grad_(requires_grad=False)
+            refinement = self.head.refine(config.refinement_channels)
+            steps = config.refinement_steps
+            self._train(refinement, "its refinement", steps, batches, console)
+
+    def _train(
+        self,
+        part: nn.Module,
+        name: str,
+        steps: int,
+        batches: Iterator["_Examples"],
+        console: Console,
+    ) -> None:
         config, recent = self._config, Average()
+        schedule = TrainerConfig(
+            learning_rate=config.learning_rate,
+            warmup_steps=steps // WARM_UP_SHARE,
+            decay="cosine",
+        )
+        optimizer = torch.optim.AdamW(
+            part.parameters(), weight_decay=config.weight_decay, betas=(0.9, 0.98)
+        )
         self.head.train()
         with _bar(console) as progress:
-            task = progress.add_task("Training the head", total=config.max_steps)
-            for step, examples in zip(range(config.max_steps), self._batches(), strict=False):
-                recent.add(self._update(step, examples))
+            task = progress.add_task(f"Training {name}", total=steps)
+            for step, examples in zip(range(steps), batches, strict=False):
+                for group in optimizer.param_groups:
+                    group["lr"] = learning_rate(step, steps, schedule)
+                recent.add(self._update(part, optimizer, examples))
                 progress.update(task, advance=1)
-                if (step + 1) % max(1, config.max_steps // REPORTS) == 0:
-                    console.print(f"step {step + 1:,}  loss {recent.take():.3f}")
+                if (step + 1) % max(1, steps // REPORTS) == 0:
+                    console.print(f"{name}, step {step + 1:,}  loss {recent.take():.3f}")
         self.head.eval()
 
     @torch.no_grad()
@@ -189,15 +236,15 @@ class HeadTrainer:
         threshold, error = calibration.best()
         return HeldOut(mean.take(), threshold, 100 * error)
 
-    def _update(self, step: int, examples: "_Examples") -> float:
-        for group in self._optimizer.param_groups:
-            group["lr"] = learning_rate(step, self._config.max_steps, self._schedule)
+    def _update(
+        self, part: nn.Module, optimizer: torch.optim.Optimizer, examples: "_Examples"
+    ) -> float:
         losses = _losses(self._weights(examples.batch), examples.wanted)
         loss = losses.sum() / examples.batch.target_lengths.sum()
-        self._optimizer.zero_grad()
+        optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(self.head.parameters(), CLIP_NORM)
-        self._optimizer.step()
+        nn.utils.clip_grad_norm_(part.parameters(), CLIP_NORM)
+        optimizer.step()
         return float(loss.detach())
 
     def _weights(self, batch: TrainingBatch) -> Float[Tensor, "B T S"]:

@@ -31,7 +31,8 @@ PAIRS = [
 def headed(folder, tokenizer, seed, threshold):
     write_checkpoint(folder, tokenizer)
     torch.manual_seed(seed)
-    head = AlignmentHead(load_checkpoint(folder).manifest.config, units=12)
+    head = AlignmentHead(load_checkpoint(folder).manifest.config, 12, refinement_channels=4)
+    torch.nn.init.normal_(head.refinement.outer.weight)
     with torch.no_grad():
         for parameter in head.parameters():
             parameter.mul_(3.0)

@@ -26,7 +26,8 @@ SCORES = {"attention": {"aer": 40.5}, "head": {"aer": 12.25}}
 def headed_models(tmp_path_factory, joint_tokenizer):
     folder = write_checkpoint(tmp_path_factory.mktemp("headed") / "headed", joint_tokenizer)
     torch.manual_seed(8)
-    head = AlignmentHead(load_checkpoint(folder).manifest.config, units=12)
+    head = AlignmentHead(load_checkpoint(folder).manifest.config, 12, refinement_channels=4)
+    torch.nn.init.normal_(head.refinement.outer.weight)
     with torch.no_grad():
         for parameter in head.parameters():
             parameter.mul_(3.0)

@@ -24,7 +24,7 @@ VARIANTS = [
 ]
 
 
-def translator(**choices):
+def translator(refinement_channels=3, **choices):
     torch.manual_seed(5)
     config = ModelConfig(
         source_vocabulary_size=40,
@@ -40,7 +40,10 @@ def translator(**choices):
         for parameter in model.parameters():
             parameter.mul_(1.5)
     torch.manual_seed(6)
-    return model, AlignmentHead(config, units=8).eval()
+    head = AlignmentHead(config, 8, refinement_channels).eval()
+    if head.refinement is not None:
+        torch.nn.init.normal_(head.refinement.outer.weight)
+    return model, head
 
 
 def with_head(dtype=torch.float32, **choices):
@@ -66,7 +69,7 @@ def translate(network, sources, options):
 
 
 def test_weights_are_those_of_the_equations():
-    model, head = translator()
+    model, head = translator(refinement_channels=0)
     source, target = SOURCES[0], [7, 8, EOS]
     found = reference_weights(model, head, source, target)
     with torch.no_grad():
@@ -96,7 +99,21 @@ def test_weights_are_those_of_the_equations():
     torch.testing.assert_close(found, torch.stack(rows), atol=1e-6, rtol=0)
 
 
-@pytest.mark.parametrize("choices", [*VARIANTS, {"share_embeddings": False, "tie_output": False}])
+def test_a_refinement_changes_the_energies_and_so_the_weights():
+    model, head = translator()
+    refined = reference_weights(model, head, SOURCES[0], [7, 8, EOS])
+    with torch.no_grad():
+        head.refinement.outer.weight.zero_()
+    plain = reference_weights(model, head, SOURCES[0], [7, 8, EOS])
+    head.refinement = None
+    torch.testing.assert_close(reference_weights(model, head, SOURCES[0], [7, 8, EOS]), plain)
+    assert (refined - plain).abs().max() > 0.01
+
+
+@pytest.mark.parametrize(
+    "choices",
+    [*VARIANTS, {"share_embeddings": False, "tie_output": False}, {"refinement_channels": 0}],
+)
 def test_the_served_head_equals_the_reference(choices):
     model, head = translator(**choices)
     targets = [(7, 8, 9, EOS), (5, 5, EOS), (30, 31, 32, 33, EOS), (EOS,)]
@@ -155,23 +172,28 @@ def test_a_head_changes_no_translation():
         assert [h.token_log_probs for h in one] == [h.token_log_probs for h in other]
 
 
-def test_a_streamed_row_is_final_one_step_after_its_token():
-    network, source = with_head(), SOURCES[0]
-    table = BeamSearch(network)
+@pytest.mark.parametrize("refinement_channels", [0, 3])
+def test_a_streamed_row_is_final_but_for_the_refinement_one_step_after_its_token(
+    refinement_channels,
+):
+    model, head = translator(refinement_channels)
+    source, table = SOURCES[0], BeamSearch(FastSeq2Seq(model, torch.float32, head))
     options = SearchOptions(beam_size=1, max_length=8)
     table.admit([SearchRequest(source, options, stream=True, head=True)])
-    streamed, final = [], None
+    streamed, tokens = [], ()
     while len(table):
         for event in table.step():
             match event:
                 case Progress(best=best):
                     streamed.append(best.head_weights)
                 case Finished(hypotheses=[best]):
-                    final = best.head_weights
+                    tokens = best.tokens
+    head.refinement = None
+    final = reference_weights(model, head, source, tokens)
     assert len(streamed) >= 2
     for seen in streamed:
         settled = len(seen) - 1
-        torch.testing.assert_close(seen[:settled], final[:settled], atol=1e-6, rtol=0)
+        torch.testing.assert_close(seen[:settled], final[:settled], atol=1e-5, rtol=0)
 
 
 def test_states_survive_when_the_trellis_forgets(monkeypatch):

@@ -464,7 +464,7 @@ def test_a_tokenizer_is_not_parsed_before_its_digest_is_known(folder, monkeypatc
 def headed(tmp_path, joint_tokenizer):
     """A checkpoint whose model has an alignment head."""
     model = tiny_model(joint_tokenizer.size)
-    head = AlignmentHead(model.config, units=7)
+    head = AlignmentHead(model.config, 7, refinement_channels=3)
     folder = tmp_path / "headed"
     save(folder, joint_tokenizer, model)
     add_alignment_head(
@@ -476,7 +476,8 @@ def headed(tmp_path, joint_tokenizer):
 def test_a_head_comes_back_with_its_threshold(headed):
     folder, _, head = headed
     checkpoint = load_checkpoint(folder)
-    assert checkpoint.manifest.alignment_head == HeadConfig(units=7, threshold=0.375)
+    shape = HeadConfig(units=7, threshold=0.375, refinement_channels=3)
+    assert checkpoint.manifest.alignment_head == shape
     assert checkpoint.manifest.metrics == {"bleu": 1.5, "aer": 9.5}
     assert (folder / "MODEL_CARD.md").read_text() == "# Aligned"
     assert not checkpoint.alignment_head.training
@@ -498,7 +499,17 @@ def test_a_new_head_takes_the_place_of_the_old_one(headed):
     add_alignment_head(folder, AlignmentHead(model.config, 3), threshold=0.5, metrics={"aer": 8.0})
     checkpoint = load_checkpoint(folder)
     assert checkpoint.manifest.alignment_head == HeadConfig(units=3, threshold=0.5)
+    assert checkpoint.alignment_head.refinement is None
     assert checkpoint.manifest.metrics["aer"] == 8.0
+
+
+def test_a_head_from_before_there_were_refinements_has_none(headed):
+    folder, model, _ = headed
+    add_alignment_head(folder, AlignmentHead(model.config, 3), threshold=0.5, metrics={})
+    edit_manifest(folder, lambda values: values["alignment_head"].pop("refinement_channels"))
+    checkpoint = load_checkpoint(folder)
+    assert checkpoint.manifest.alignment_head == HeadConfig(units=3, threshold=0.5)
+    assert checkpoint.alignment_head.refinement is None
 
 
 def test_a_head_of_another_network_is_refused(headed):
@@ -536,6 +547,19 @@ def test_a_model_without_head_says_nothing_of_it(folder):
         (lambda v: v["alignment_head"].update(threshold="high"), r"alignment_head\.threshold: is"),
         (lambda v: v["alignment_head"].pop("units"), r"alignment_head\.units: missing"),
         (lambda v: v["alignment_head"].update(depth=2), r"alignment_head\.depth: unknown"),
+        (
+            lambda v: v["alignment_head"].update(refinement_channels=-1),
+            r"alignment_head\.refinement_channels is -1",
+        ),
+        (
+            lambda v: v["alignment_head"].update(refinement_channels="3"),
+            r"alignment_head\.refinement_channels: is",
+        ),
+        (lambda v: v["alignment_head"].pop("refinement_channels"), "alignment_head.safetensors"),
+        (
+            lambda v: v["alignment_head"].update(refinement_channels=10**12),
+            "no network can have its sizes",
+        ),
         (lambda v: v.update(alignment_head=None), "alignment_head: is None"),
         (lambda v: v["files"].pop("alignment_head.safetensors"), "not among files"),
     ],

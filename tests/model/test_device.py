@@ -50,7 +50,9 @@ def finished(events):
 def test_what_a_search_gives_does_not_depend_on_the_device(choices):
     has_head = choices["attention"] == "additive"
     model = reference(**choices)
-    head = AlignmentHead(model.config, units=8).eval() if has_head else None
+    head = AlignmentHead(model.config, 8, refinement_channels=3).eval() if has_head else None
+    if head:
+        torch.nn.init.normal_(head.refinement.outer.weight)
     expected = translate(FastSeq2Seq(model, torch.float32, head), head=has_head)
     with torch.inference_mode(), PretendedGpu():
         network = FastSeq2Seq(moved(model), head=moved(head) if head else None)

@@ -71,6 +71,8 @@ def test_the_configuration_becomes_plain_values(tmp_path):
         ('run = "a"' + DATA + "[training]\nmax_steps = 0\n", "max_steps is 0"),
         ('run = "a"' + DATA + "[training]\nlearning_rate = inf\n", "above 0 and finite"),
         ('run = "a"' + DATA + "[head]\nlearning_rate = nan\n", "[head] learning_rate is nan"),
+        ('run = "a"' + DATA + "[head]\nrefinement_channels = -1\n", "refinement_channels is -1"),
+        ('run = "a"' + DATA + "[head]\nrefinement_steps = 0\n", "refinement_steps is 0"),
         ('run = "a"' + DATA + "[training]\nclip_norm = inf\n", "clip_norm is inf"),
         ('run = "a"' + DATA + '[model]\ncell = "qrnn"\n', "must be one of gru, lstm, rnn"),
         ('run = "a"' + DATA + "[model]\ndropout = 1.5\n", "[model] dropout is 1.5"),

@@ -50,6 +50,7 @@ links = "links.txt"
 [head]
 units = 24
 max_steps = 150
+refinement_steps = 20
 max_batch_tokens = 600
 learning_rate = 0.01
 held_out = 40
@@ -146,6 +147,73 @@ def test_pairs_that_are_held_out_are_a_tenth_at_most_and_never_learned_from(conf
     # An epoch has each of them once, though all are joined to longer examples.
     assert sorted(learned[: len(others)]) == others
     assert held_out.isdisjoint(learned)
+
+
+def trained(config, prepared, silver, model, **settings):
+    torch.manual_seed(4)
+    settings = replace(config.head, **settings)
+    trainer = HeadTrainer(settings, model, prepared, silver, Placement(torch.device("cpu"), False))
+    trainer.train(QUIET)
+    return trainer
+
+
+def test_a_refinement_tells_apart_what_a_head_confuses(config, tmp_path):
+    lines = [f"{a} {a} {v} {b} {a}" for a in NOUNS for v in VERBS for b in NOUNS if a != b]
+    (tmp_path / "pairs.tsv").write_text("".join(f"{line}\t{line}\n" for line in lines))
+    (tmp_path / "links.txt").write_text("0-0 1-1 2-2 3-3 4-4\n" * len(lines))
+    prepared = prepare(config, QUIET)
+    model = load_checkpoint(untrained(config, prepared)).model
+    silver = align(config, prepared, QUIET)
+    plain = trained(config, prepared, silver, model, max_steps=40, refinement_channels=0)
+    refined = trained(config, prepared, silver, model, max_steps=40, refinement_steps=40)
+    assert plain.head.refinement is None
+    weights = refined.head.state_dict()
+    for name, weight in plain.head.state_dict().items():
+        torch.testing.assert_close(weights[name], weight, atol=0, rtol=0)
+    assert refined.measure().aer < plain.measure().aer / 2
+
+
+def run(monkeypatch, *arguments):
+    monkeypatch.setattr("sys.argv", ["training", *map(str, arguments)])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    return ended.value.code
+
+
+def test_a_head_that_is_kept_gets_a_new_refinement(config, monkeypatch):
+    path = config.run.parent / "run.toml"
+    text = TOML.replace("max_steps = 150", "max_steps = 2")
+    path.write_text(text.replace("refinement_steps = 20", "refinement_channels = 0"))
+    folder = untrained(config, prepare(config, QUIET))
+    assert run(monkeypatch, "head", path) == 0
+    before = load_checkpoint(folder).alignment_head
+    assert before.refinement is None
+    path.write_text(text.replace("units = 24\nmax", "units = 9\nmax"))
+    assert run(monkeypatch, "head", path, "--keep") == 0
+    after = load_checkpoint(folder).alignment_head
+    assert after.units == 24
+    assert after.refinement.channels == 16
+    assert after.refinement.outer.weight.any()
+    kept = after.state_dict()
+    for name, weight in before.state_dict().items():
+        torch.testing.assert_close(kept[name], weight, atol=0, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [("", "has no alignment head to keep"), ("refinement_channels = 0\n", "nothing to train")],
+)
+def test_what_cannot_be_kept_or_refined_is_said_first(config, monkeypatch, capsys, more, message):
+    path = config.run.parent / "run.toml"
+    path.write_text(TOML.replace("max_steps = 150\n", f"max_steps = 2\n{more}"))
+    folder = untrained(config, prepare(config, QUIET))
+    if more:
+        assert run(monkeypatch, "head", path) == 0
+    before = (folder / "manifest.json").read_bytes()
+    assert run(monkeypatch, "head", path, "--keep") == 2
+    error = capsys.readouterr().err
+    assert message in " ".join(error.split())
+    assert (folder / "manifest.json").read_bytes() == before
 
 
 def test_the_command_makes_links_and_head(config, monkeypatch):

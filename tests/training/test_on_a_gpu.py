@@ -24,7 +24,8 @@ def run(tmp_path):
     write(gold / "gold.txt", links[:8])
     write(config.parent / "links.txt", links)
     text = config.read_text().replace("[validation]", '[validation]\ngold_align = ["gold"]')
-    more = '[align]\nlinks = "links.txt"\n[head]\nmax_steps = 2\nunits = 8\nheld_out = 20\n'
+    head = "[head]\nmax_steps = 2\nrefinement_steps = 2\nunits = 8\nheld_out = 20\n"
+    more = '[align]\nlinks = "links.txt"\n' + head
     config.write_text(text + more)
     return config
 

@@ -47,7 +47,9 @@ def finished(tmp_path_factory):
     config = write_run(tmp_path_factory.mktemp("finished") / "a", TRAINING)
     (config.parent / "links.txt").write_text("0-0\n" * len(PAIRS))
     with config.open("a") as file:
-        file.write('[align]\nlinks = "links.txt"\n[head]\nmax_steps = 2\nunits = 8\n')
+        file.write(
+            '[align]\nlinks = "links.txt"\n[head]\nmax_steps = 2\nrefinement_steps = 2\nunits = 8\n'
+        )
     for name in ("train", "align"):
         assert end(start(command, [name, config], config.with_name("output.txt"))) == 0
     return config
