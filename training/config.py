@@ -29,6 +29,12 @@ def _require(condition: bool, name: str, value: object, wanted: str) -> None:
         raise ConfigError(f"{name} is {value!r}; it must be {wanted}")
 
 
+def _require_counts(settings: object, *names: str) -> None:
+    for name in names:
+        value = getattr(settings, name)
+        _require(value is None or value >= 1, name, value, "at least 1")
+
+
 def _require_rate(value: float) -> None:
     _require(0 < value < math.inf, "learning_rate", value, "above 0 and finite")
 
@@ -83,8 +89,7 @@ class CleaningConfig:
     """Drop pairs whose sides are equal. Some are useful: names, numbers, URLs are copied."""
 
     def __post_init__(self) -> None:
-        _require(self.max_characters >= 1, "max_characters", self.max_characters, "at least 1")
-        _require(self.max_pieces >= 1, "max_pieces", self.max_pieces, "at least 1")
+        _require_counts(self, "max_characters", "max_pieces")
         _require(self.max_ratio >= 1.0, "max_ratio", self.max_ratio, "at least 1")
 
 
@@ -174,11 +179,9 @@ class TrainerConfig:
     """Validations without a better loss after which training stops; None never stops early."""
 
     def __post_init__(self) -> None:
-        for name in ("max_batch_tokens", "save_every_steps", "rank_timeout"):
-            _require(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
-        for name in ("max_epochs", "max_steps", "threads", "validate_every_steps", "patience"):
-            value = getattr(self, name)
-            _require(value is None or value >= 1, name, value, "at least 1")
+        _require_counts(self, "max_batch_tokens", "joined_pieces", "rank_timeout")
+        _require_counts(self, "max_epochs", "max_steps", "threads", "patience")
+        _require_counts(self, "save_every_steps", "validate_every_steps")
         _require(
             self.max_epochs is not None or self.max_steps is not None,
             "max_epochs",
@@ -186,7 +189,6 @@ class TrainerConfig:
             "given unless max_steps is",
         )
         _require(0 <= self.joined_share <= 1, "joined_share", self.joined_share, "in [0, 1]")
-        _require(self.joined_pieces >= 1, "joined_pieces", self.joined_pieces, "at least 1")
         _require_rate(self.learning_rate)
         for name in ("warmup_steps", "weight_decay", "clip_norm", "seed"):
             _require(0 <= getattr(self, name) < math.inf, name, getattr(self, name), "at least 0")
@@ -255,15 +257,8 @@ class HeadTrainingConfig:
     """Seed of initialisation, dropout and data order."""
 
     def __post_init__(self) -> None:
-        for name in (
-            "units",
-            "max_steps",
-            "refinement_steps",
-            "max_batch_tokens",
-            "joined_pieces",
-            "held_out",
-        ):
-            _require(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
+        _require_counts(self, "units", "max_steps", "refinement_steps")
+        _require_counts(self, "max_batch_tokens", "joined_pieces", "held_out")
         _require(0 <= self.joined_share <= 1, "joined_share", self.joined_share, "in [0, 1]")
         _require_rate(self.learning_rate)
         for name in ("weight_decay", "seed", "refinement_channels"):
