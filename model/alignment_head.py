@@ -140,7 +140,7 @@ class AlignmentHead(nn.Module):
 
 
 def _exact_products(device_type: str) -> AbstractContextManager[object]:
-    """No autocast, on devices that have it: small products would be rounded and no faster."""
+    """No autocast, on devices that have it: a refinement learns in float32, as it is served."""
     if torch.amp.is_autocast_available(device_type):
         return torch.autocast(device_type, enabled=False)
     return nullcontext()

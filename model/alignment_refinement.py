@@ -1,4 +1,4 @@
-"""A second look at an alignment as a picture: what stands around a cell tells on it.
+"""A second look at an alignment as a picture: what stands around a cell tells of it.
 
 A head judges each cell of the matrix by itself, and so takes a word that occurs twice for either,
 and a word that it knows badly for any. The cells around it know better: neighbours go together, and
@@ -34,7 +34,8 @@ class AlignmentRefinement(nn.Module):
     Outperforms GIZA++") reward links side by side by a fixed kernel in the loss; here the kernel is
     learned, and looks at both directions. It begins with no change (W₃ = 0).
 
-    It needs whole targets. A cell's result depends on nothing but its own matrix.
+    `channels` is the width of both hidden layers. It needs whole targets. A cell's result depends
+    on nothing but its own matrix.
     """
 
     def __init__(self, channels: int) -> None:

@@ -72,7 +72,7 @@ class FastAlignmentHead:
         keys: Float[Tensor, "S A"],
         attention: Float[Tensor, "T S"],
         *,
-        is_whole: bool = True,
+        is_whole: bool,
     ) -> Float[Tensor, "T S"]:
         """The weights of one hypothesis: of its tokens y_i, and s_i and α_i of the same steps.
 

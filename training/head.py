@@ -168,8 +168,8 @@ class HeadTrainer:
     def train(self, console: Console) -> None:
         """Make all updates, with a bar, and a line for every tenth of them.
 
-        First the head, then its refinement: together, the head unlearned what it knew while the
-        refinement had nothing to say yet.
+        First the head, then its refinement: a head that was trained on along with it had more
+        errors than one that was left alone (docs/training.md, "What moved these figures").
         """
         config, batches = self._config, self._batches()
         if self._is_new:

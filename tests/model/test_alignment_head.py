@@ -110,6 +110,28 @@ def test_a_refinement_changes_the_energies_and_so_the_weights():
     assert (refined - plain).abs().max() > 0.01
 
 
+def test_a_refinement_is_not_rounded_where_other_products_are():
+    model, head = translator()
+    seen = []
+    head.refinement.first.register_forward_hook(lambda _, __, output: seen.append(output.dtype))
+    head.state.register_forward_hook(lambda _, __, output: seen.append(output.dtype))
+    with torch.autocast("cpu", torch.bfloat16):
+        reference_weights(model, head, SOURCES[0], [7, 8, EOS])
+    assert seen == [torch.bfloat16, torch.float32]
+
+
+def test_a_served_head_does_not_follow_later_training():
+    model, head = translator()
+    network = FastSeq2Seq(model, torch.float32, head)
+    batch, target = pad_sentences(SOURCES[:1], PAD), [(7, 8, EOS)]
+    [before] = forced(network, batch, target, head=True)
+    with torch.no_grad():
+        for parameter in head.parameters():
+            parameter.add_(1.0)
+    [after] = forced(network, batch, target, head=True)
+    torch.testing.assert_close(after.head_weights, before.head_weights, atol=0, rtol=0)
+
+
 @pytest.mark.parametrize(
     "choices",
     [*VARIANTS, {"share_embeddings": False, "tie_output": False}, {"refinement_channels": 0}],

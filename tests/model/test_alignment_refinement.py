@@ -98,7 +98,10 @@ def test_a_long_target_is_worked_on_in_parts(monkeypatch):
     energies, attention = matrices(1, 13, 5)
     whole = made(energies, attention, everywhere(energies))
     monkeypatch.setattr(alignment_refinement, "ROWS", 4)
+    heights = []
+    made.second.register_forward_hook(lambda _, inputs, __: heights.append(inputs[0].shape[1]))
     parts = made(energies, attention, everywhere(energies))
+    assert heights == [4, 4, 4, 1]
     torch.testing.assert_close(parts, whole, atol=1e-6, rtol=0)
 
 
