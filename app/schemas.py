@@ -95,6 +95,8 @@ class DecodingRequest(RequestModel):
     """α of Wu et al. (2016): 0 ranks by log-probability, larger values favour longer outputs."""
     coverage_penalty: float = Field(default=_SEARCH.coverage_penalty, ge=0.0, le=5.0)
     """β of Wu et al. (2016): larger values punish source positions that nothing attended to."""
+    no_repeat_ngram_size: int = Field(default=_SEARCH.no_repeat_ngram_size, ge=0, le=100)
+    """No run of so many target pieces comes again, unless the source repeats itself; 0 lets it."""
     max_length: int | None = Field(default=None, ge=1)
     """Most target pieces of a sentence, its end included; by default twice the source and 20."""
 

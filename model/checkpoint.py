@@ -186,7 +186,7 @@ def load_checkpoint(folder: Path) -> Checkpoint:
         raise CheckpointError(f"{folder / MANIFEST_FILE}: {error}") from error
     contents = {name: _verified(root, name, entry) for name, entry in manifest.files.items()}
     _check_joint(contents, manifest, folder)
-    return Checkpoint(
+    checkpoint = Checkpoint(
         manifest=manifest,
         model=_model(contents[WEIGHTS_FILE], manifest.config, folder / WEIGHTS_FILE),
         source_tokenizer=_tokenizer(contents, manifest, "source", folder),
@@ -194,6 +194,8 @@ def load_checkpoint(folder: Path) -> Checkpoint:
         digest=hashlib.sha256(text).hexdigest(),
         alignment_head=_alignment_head(contents, manifest, folder),
     )
+    checkpoint.model.spelling = checkpoint.target_tokenizer.spelling
+    return checkpoint
 
 
 def _entry(data: bytes) -> FileEntry:

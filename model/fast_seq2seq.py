@@ -49,7 +49,7 @@ class FastSeq2Seq:
         head: AlignmentHead | None = None,
     ) -> None:
         decoder, config = model.decoder, model.config
-        self.config = config
+        self.config, self.spelling = config, model.spelling
         self._device = model.output.weight.device
         self.dtype = dtype or serving_dtype(self._device)
         self.head = None if head is None else FastAlignmentHead(model, head, self.dtype)

@@ -25,6 +25,9 @@ class SearchOptions:
     """α of Wu et al. (2016): 0 ranks by log-probability alone, which favours short targets."""
     coverage_penalty: float = 0.0
     """β of Wu et al. (2016): how much a hypothesis loses for source positions not attended."""
+    no_repeat_ngram_size: int = 4
+    """n: no run of n tokens comes again, unless the source repeats itself (`model/repetition.py`);
+    0 forbids nothing."""
     max_length: int | None = None
     """Longest target in tokens, EOS counted; None allows min(600, 2·S + 20)."""
 
@@ -39,6 +42,10 @@ class SearchOptions:
             # Written so that NaN fails too. A negative α would break the stopping rule's bound.
             if not 0.0 <= getattr(self, name) < float("inf"):
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be finite and >= 0")
+        if self.no_repeat_ngram_size < 0:
+            raise ValueError(
+                f"no_repeat_ngram_size is {self.no_repeat_ngram_size}; it must be at least 0"
+            )
         if self.max_length is not None and self.max_length < 1:
             raise ValueError(f"max_length is {self.max_length}; it must be at least 1 token")
 

@@ -201,6 +201,30 @@ def _sharpen(rounded: Candidates, errors: Float[np.ndarray, "R C"]) -> Candidate
     return Candidates(rounded.tokens, log_probs, log_gain)
 
 
+def candidates_among(
+    options: Candidates,
+    logits: Float[Tensor, "R V"],
+    rows: Int[np.ndarray, " F"],
+    allowed: Bool[np.ndarray, "F V"],
+    exact: ExactLogits | None = None,
+) -> Candidates:
+    """Give each of `rows` its most probable continuations among those `allowed`."""
+    tokens, log_probs = options.tokens.copy(), options.log_probs.copy()
+    asked = torch.from_numpy(rows).to(logits.device)
+    every = logits[asked].float().log_softmax(dim=1).numpy(force=True)
+    every = np.where(allowed, every, -np.inf)
+    best = largest(every, tokens.shape[1])
+    tokens[rows] = best
+    log_probs[rows] = np.take_along_axis(every, best, axis=1)
+    if exact is not None:
+        index = torch.from_numpy(tokens).to(logits.device)
+        errors = exact(tokens) - logits.gather(1, index).float().numpy(force=True)
+        log_probs[rows] += errors[rows]
+    if options.log_gain is not None:
+        log_probs[rows] -= options.log_gain[rows, None]
+    return Candidates(tokens, log_probs, options.log_gain)
+
+
 def prescribe(
     options: Candidates,
     logits: Float[Tensor, "R V"],

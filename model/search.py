@@ -33,6 +33,8 @@ from model.decoder import Step
 from model.head_weights import head_keys, look_back
 from model.hypothesis import Ending, Hypothesis, SearchOptions, best_first, score
 from model.ranking import CANDIDATES, Candidates, candidates, prescribe
+from model.repetition import most_repeated
+from model.restriction import restrict
 from model.search_events import Event, Failed, Finished, Progress, SearchRequest
 from model.step_model import M, StepModel
 from model.table import Columns, Rows, Sentence, Table
@@ -89,6 +91,7 @@ class BeamSearch(Generic[M]):
                 len(request.source),
                 request.options,
                 request.stream,
+                most_repeated(request.source),
                 target=request.target,
             )
             for request in requests
@@ -120,7 +123,7 @@ class BeamSearch(Generic[M]):
             options = candidates(step.logits, self._banned, max(CANDIDATES, widest), step.exact)
             finite = np.isfinite(options.log_probs.max(axis=1))
             if finite.all():
-                options = self._prescribe(table, step, options)
+                options = self._prescribe(table, step, self._restrict(table, step, options))
                 extension = extend(
                     rows.log_probs, options, table.layout(), table.columns.widths, widest
                 )
@@ -169,6 +172,18 @@ class BeamSearch(Generic[M]):
         self._keep(kept)
         return events
 
+    def _restrict(self, table: Table[M], step: Step, options: Candidates) -> Candidates:
+        """Leave out continuations that no hypothesis may have."""
+        rows, columns = table.rows, table.columns
+        return restrict(
+            options,
+            step,
+            rows.past,
+            self._model.spelling,
+            columns.run_lengths[rows.sentences],
+            columns.run_limits[rows.sentences],
+        )
+
     def _prescribe(self, table: Table[M], step: Step, options: Candidates) -> Candidates:
         """Leave sentences that follow a given target only its next token."""
         forced = [column for column, one in enumerate(table.sentences) if one.target is not None]
@@ -184,7 +199,7 @@ class BeamSearch(Generic[M]):
         at_eos = extension.tokens == self._eos_id
         cut = table.columns.ages >= table.columns.longest
         ended = at_eos | cut.take(extension.sentences)
-        rows = Rows.extended(extension, step.state, nodes)
+        rows = table.rows.extended(extension, step.state, nodes)
         if ended.any():
             self._end(table, extension, nodes, ended, at_eos)
             rows = rows.select(~ended)

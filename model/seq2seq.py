@@ -9,6 +9,7 @@ from model.batch import length_mask
 from model.config import ModelConfig
 from model.decoder import Decoder, Forced, Step
 from model.encoder import Encoder
+from model.spelling import Spelling
 
 
 class Seq2Seq(nn.Module):
@@ -20,6 +21,8 @@ class Seq2Seq(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
+        self.spelling: Spelling | None = None
+        """That of the target tokenizer, set by whoever knows it; the search asks for it."""
         self.target_embedding = embedding(config.target_vocabulary_size, config)
         self.source_embedding = (
             self.target_embedding

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from model.config import ModelConfig
 from model.decoder import Step
+from model.spelling import Spelling
 
 Own = TypeVar("Own")
 
@@ -43,6 +44,8 @@ class StepModel(Protocol[M]):
     """All that the search sees of a network."""
 
     config: ModelConfig
+    spelling: Spelling | None
+    """How target pieces that are bytes may follow each other; None where that is not known."""
 
     def encode(
         self, source: Int[Tensor, "B S"], lengths: Int[Tensor, " B"]

@@ -15,6 +15,9 @@ from model.layout import RowLayout
 from model.step_model import M
 from model.trellis import ROOT
 
+NOTHING = -1
+"""Stands before the first token of a row that is shorter than others."""
+
 
 @dataclass(slots=True)
 class Sentence:
@@ -24,6 +27,8 @@ class Sentence:
     source_length: int
     options: SearchOptions
     stream: bool
+    run_limit: int = 1
+    """How often a run of `options.no_repeat_ngram_size` tokens may come in a hypothesis."""
     target: tuple[int, ...] | None = None
     """Ids that its only hypothesis follows; None where the hypotheses are searched for."""
     head_keys: Float[Tensor, "S A"] | None = None
@@ -62,6 +67,10 @@ class Columns:
     """Age at which the sentence is cut."""
     bars: Float[np.ndarray, " B"]
     """`Sentence.bar` of each."""
+    run_lengths: Int[np.ndarray, " B"]
+    """Tokens of a run that may not be repeated; 0 where any may."""
+    run_limits: Int[np.ndarray, " B"]
+    """How often such a run may come."""
 
     @classmethod
     def of(cls, sentences: Sequence[Sentence]) -> "Columns":
@@ -72,6 +81,8 @@ class Columns:
             ages=np.zeros(count, dtype=np.int64),
             longest=np.array([sentence.longest_target for sentence in sentences]),
             bars=np.full(count, -np.inf),
+            run_lengths=np.array([one.options.no_repeat_ngram_size for one in sentences]),
+            run_limits=np.array([sentence.run_limit for sentence in sentences]),
         )
 
     def select(self, kept: Bool[np.ndarray, " B"]) -> "Columns":
@@ -81,11 +92,13 @@ class Columns:
             self.ages[kept],
             self.longest[kept],
             self.bars[kept],
+            self.run_lengths[kept],
+            self.run_limits[kept],
         )
 
     def older(self) -> "Columns":
         """The columns after one more step."""
-        return Columns(self.widths, self.ages + 1, self.longest, self.bars)
+        return replace(self, ages=self.ages + 1)
 
     def join(self, other: "Columns") -> "Columns":
         """These and then the other's."""
@@ -94,6 +107,8 @@ class Columns:
             np.concatenate([self.ages, other.ages]),
             np.concatenate([self.longest, other.longest]),
             np.concatenate([self.bars, other.bars]),
+            np.concatenate([self.run_lengths, other.run_lengths]),
+            np.concatenate([self.run_limits, other.run_limits]),
         )
 
 
@@ -112,25 +127,29 @@ class Rows:
     log_probs: Float[np.ndarray, " R"]
     nodes: list[int]
     """Trellis node of the last token."""
+    past: Int[np.ndarray, "R T"]
+    """All tokens so far, the last in the last column; shorter rows begin with `NOTHING`."""
 
     @classmethod
     def first(cls, state: Float[Tensor, "B Z"], bos_id: int) -> "Rows":
         """One row for each sentence, before the first step."""
         count = state.shape[0]
         log_probs = np.zeros(count, dtype=np.float32)
-        return cls(np.arange(count), np.full(count, bos_id), state, log_probs, [ROOT] * count)
+        past = np.empty((count, 0), dtype=np.int32)
+        return cls(np.arange(count), np.full(count, bos_id), state, log_probs, [ROOT] * count, past)
 
-    @classmethod
     def extended(
-        cls, extension: Extension, state: Float[Tensor, "R Z"], nodes: list[int]
+        self, extension: Extension, state: Float[Tensor, "R Z"], nodes: list[int]
     ) -> "Rows":
         """The extended hypotheses as rows of the next step; `state` is that of their parents."""
-        return cls(
+        newest = extension.tokens[:, None].astype(np.int32)
+        return Rows(
             extension.sentences,
             extension.tokens,
             extension.inherited(state),
             extension.log_probs,
             nodes,
+            np.concatenate([self.past[extension.parents], newest], axis=1),
         )
 
     def select(self, kept: Bool[np.ndarray, " R"]) -> "Rows":
@@ -142,16 +161,19 @@ class Rows:
             self.state.index_select(0, torch.from_numpy(places).to(self.state.device)),
             self.log_probs[places],
             [self.nodes[row] for row in places.tolist()],
+            _without_empty_columns(self.past[places]),
         )
 
     def join(self, other: "Rows") -> "Rows":
         """These and then the other's."""
+        width = max(self.past.shape[1], other.past.shape[1])
         return Rows(
             np.concatenate([self.sentences, other.sentences]),
             np.concatenate([self.inputs, other.inputs]),
             torch.cat([self.state, other.state]),
             np.concatenate([self.log_probs, other.log_probs]),
             self.nodes + other.nodes,
+            np.concatenate([_widened(self.past, width), _widened(other.past, width)]),
         )
 
     def on_device(self) -> tuple[Int[Tensor, " R"], Float[Tensor, "R Z"]]:
@@ -264,3 +286,15 @@ class Table(Generic[M]):
     def _forget_layout(self) -> None:
         self._layout = None
         self._attended = None
+
+
+def _widened(past: Int[np.ndarray, "R T"], width: int) -> Int[np.ndarray, "R W"]:
+    return np.pad(past, ((0, 0), (width - past.shape[1], 0)), constant_values=NOTHING)
+
+
+def _without_empty_columns(past: Int[np.ndarray, "R T"]) -> Int[np.ndarray, "R W"]:
+    """The same without what only rows that are gone were long enough for."""
+    if past.size == 0 or past[:, 0].max() != NOTHING:
+        return past
+    first = int((past != NOTHING).any(axis=0).argmax())
+    return past[:, first:]

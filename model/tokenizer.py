@@ -6,8 +6,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from sentencepiece import SentencePieceProcessor
 
+from model.spelling import OTHER, Spelling
 from model.typography import replacements
 
 Span = tuple[int, int]
@@ -79,6 +81,8 @@ class Tokenizer:
             for index in range(self.size)
             if self._processor.is_control(index) or self._processor.is_unknown(index)
         )
+        self.spelling = Spelling(np.array([self._byte(index) for index in range(self.size)]))
+        """Which of its pieces are bytes."""
         self._replacements = replacements(
             (self._processor.id_to_piece(index), self._processor.get_score(index))
             for index in range(self.size)
@@ -159,10 +163,16 @@ class Tokenizer:
         for index in reversed(ids[-LONGEST_OPEN:]):
             if not self._processor.is_byte(index):
                 break
-            run.insert(0, int(self._processor.id_to_piece(index)[3:5], 16))
+            run.insert(0, self._byte(index))
         decoder = codecs.getincrementaldecoder("utf-8")("replace")
         decoder.decode(bytes(run))
         return len(decoder.getstate()[0])
+
+    def _byte(self, index: int) -> int:
+        """The byte that a piece is, `OTHER` for every other piece."""
+        if not self._processor.is_byte(index):
+            return OTHER
+        return int(self._processor.id_to_piece(index)[3:5], 16)
 
     def _check_vocabulary(self) -> None:
         special_ids = {

@@ -37,6 +37,7 @@ class TranslateOptions(AlignmentOptions, total=False):
     n_best: int
     length_penalty: float
     coverage_penalty: float
+    no_repeat_ngram_size: int
     max_length: int
     store: Literal[True, False, "best_effort"]
     ttl: int
@@ -75,7 +76,14 @@ class FormOptions(TypedDict, total=False):
     """One segment alone; only of stored translations."""
 
 
-DECODING = ("beam_size", "n_best", "length_penalty", "coverage_penalty", "max_length")
+DECODING = (
+    "beam_size",
+    "n_best",
+    "length_penalty",
+    "coverage_penalty",
+    "no_repeat_ngram_size",
+    "max_length",
+)
 ALIGNMENT = ("kind", "level", "threshold", "precision", "offset_encoding", "form")
 LAYOUT = ("theme", "max_tokens", "width")
 

@@ -37,7 +37,7 @@ class PoisonedModel:
     def __init__(self, model, *, in_step):
         self._model = model
         self._in_step = in_step
-        self.config = model.config
+        self.config, self.spelling = model.config, model.spelling
 
     def encode(self, source, lengths):
         poisoned = (source == POISON).any(dim=1)
@@ -58,7 +58,7 @@ class GatedModel:
 
     def __init__(self, model):
         self._model = model
-        self.config = model.config
+        self.config, self.spelling = model.config, model.spelling
         self.gate = threading.Event()
         self.stepping = threading.Event()
         self.encodings = []
@@ -198,7 +198,7 @@ class CountingModel:
 
     def __init__(self, model):
         self._model = model
-        self.config = model.config
+        self.config, self.spelling = model.config, model.spelling
         self.rows = []
         self.hook = lambda: None
 

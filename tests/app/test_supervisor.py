@@ -25,7 +25,7 @@ class StickingModel:
 
     def __init__(self, model):
         self._model = model
-        self.config = model.config
+        self.config, self.spelling = model.config, model.spelling
         self.stuck = False
         self.deadly = False
         self.release = threading.Event()

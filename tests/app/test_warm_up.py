@@ -14,7 +14,7 @@ class RecordingNetwork:
 
     def __init__(self, network):
         self._network = network
-        self.config = network.config
+        self.config, self.spelling = network.config, network.spelling
         self.encoded, self.stepped = [], []
 
     def encode(self, source, lengths):

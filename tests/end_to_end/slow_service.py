@@ -27,7 +27,7 @@ class SlowNetwork:
     def __init__(self, network, step_file):
         self._network = network
         self._step_file = step_file
-        self.config = network.config
+        self.config, self.spelling = network.config, network.spelling
         self.is_warm = False
 
     def encode(self, source, lengths):

@@ -1,7 +1,11 @@
 """The search against exhaustive enumeration, against teacher forcing, and in mixed company."""
 
+import codecs
+from collections import Counter
+from dataclasses import replace
 from itertools import product
 
+import numpy as np
 import pytest
 import torch
 
@@ -10,9 +14,11 @@ from model.config import ModelConfig
 from model.decoder import Step
 from model.forced import forced
 from model.hypothesis import SearchOptions
+from model.repetition import most_repeated
 from model.search import BeamSearch, beam_search
 from model.search_events import Failed, Finished, Progress, SearchRequest
 from model.seq2seq import Seq2Seq
+from model.spelling import OTHER, Spelling
 
 PAD, UNK, BOS, EOS = range(4)
 VARIANTS = [
@@ -26,7 +32,7 @@ MIXED = [
     SearchOptions(beam_size=1, max_length=9),
     SearchOptions(beam_size=8, n_best=8, length_penalty=0.6, coverage_penalty=0.2),
     SearchOptions(beam_size=3, n_best=2, length_penalty=0.0),
-    SearchOptions(beam_size=5, n_best=3, max_length=12),
+    SearchOptions(beam_size=5, n_best=3, max_length=12, no_repeat_ngram_size=2),
 ]
 
 
@@ -95,6 +101,75 @@ def test_wide_beam_equals_exhaustive_enumeration(n_best):
     batch = pad_sentences([source] * len(targets), PAD)
     expected = sorted(forced(model, batch, targets, options), key=lambda one: -one.score)
     assert_same(alone(model, source, options), expected[:n_best])
+
+
+def has_repetition(tokens, size, limit):
+    runs = Counter(tokens[first : first + size] for first in range(len(tokens) - size + 1))
+    return max(runs.values(), default=0) > limit
+
+
+def test_wide_beam_equals_enumeration_of_all_that_repeats_nothing():
+    model = network(vocabulary=6)
+    source = (4, 5, 5, EOS)
+    options = SearchOptions(beam_size=200, n_best=10, no_repeat_ngram_size=2, max_length=6)
+    targets = [
+        target
+        for target in every_target(words=(4, 5), longest=6)
+        if not has_repetition(target, 2, limit=1)
+    ]
+    assert len(targets) == 25  # of 63
+    batch = pad_sentences([source] * len(targets), PAD)
+    expected = sorted(forced(model, batch, targets, options), key=lambda one: -one.score)
+    assert_same(alone(model, source, options), expected[:10])
+
+
+def circling():
+    """A network that never ends by itself, and goes round in circles."""
+    model = network()
+    with torch.no_grad():
+        model.output.bias[EOS] = -50.0
+    return model
+
+
+@pytest.mark.parametrize("beam_size", [1, 4])
+@pytest.mark.parametrize("size", [2, 3, 4])
+def test_runs_come_again_only_as_often_as_the_source_repeats_itself(size, beam_size):
+    model = circling()
+    repeated = 0
+    for source in [*SOURCES, (5, 6, 5, 6, 5, 6, EOS)]:
+        options = SearchOptions(beam_size=beam_size, no_repeat_ngram_size=size, max_length=40)
+        [best] = alone(model, source, options)
+        assert not has_repetition(best.tokens, size, most_repeated(source))
+        [free] = alone(model, source, replace(options, no_repeat_ngram_size=0))
+        repeated += has_repetition(free.tokens, size, most_repeated(source))
+    assert repeated  # by itself it does
+
+
+def test_bytes_spell_characters():
+    """Pieces 4 to 11 are the bytes of `é` and `€`, two that spell nothing, and two words."""
+    model = network()
+    values = [OTHER] * 4 + [0xC3, 0xA9, 0xE2, 0x82, 0xAC, 0xFF, OTHER, OTHER]
+    options = SearchOptions(beam_size=4, n_best=4, max_length=30, no_repeat_ngram_size=0)
+
+    def spelt(tokens):
+        return bytes(0x20 if values[token] == OTHER else values[token] for token in tokens)
+
+    def is_text(hypothesis):
+        decoder = codecs.getincrementaldecoder("utf-8")("strict")
+        try:  # one that is cut off may be so within a character
+            decoder.decode(spelt(hypothesis.tokens), final=hypothesis.finished)
+        except UnicodeDecodeError:
+            return False
+        return True
+
+    def searched():
+        return [one for source in SOURCES for one in alone(model, source, options)]
+
+    assert not all(map(is_text, searched()))
+    model.spelling = Spelling(np.array(values))
+    found = searched()
+    assert all(map(is_text, found))
+    assert any("é".encode() in spelt(one.tokens) for one in found)
 
 
 @pytest.mark.parametrize("choices", VARIANTS)
@@ -214,7 +289,7 @@ def test_a_sentence_without_probabilities_fails_alone():
     class Poisoned:
         """Gives no number for a sentence of two source tokens."""
 
-        config = model.config
+        config, spelling = model.config, model.spelling
         encode = staticmethod(model.encode)
 
         @staticmethod
