@@ -26,7 +26,7 @@ from training.download.transfer import DownloadError
 from training.evaluation import evaluate as evaluate_checkpoint
 from training.evaluation_report import print_evaluation
 from training.gold import GoldError
-from training.head import check_fits, train_head
+from training.head import check_fits, kept_head, train_head
 from training.interruption import (
     INTERRUPTED,
     Interrupted,
@@ -133,6 +133,10 @@ def head(
     keep: Annotated[
         bool, typer.Option("--keep", help="Keep the head there is; train its refinement alone.")
     ] = False,
+    keep_of: Annotated[
+        Path | None,
+        typer.Option(help="The same with the head of this checkpoint, which has like weights."),
+    ] = None,
 ) -> None:
     """Train an alignment head on a finished checkpoint and put it in there."""
     settings = read_config(config)
@@ -141,9 +145,13 @@ def head(
     with work_to_abandon(settings.run):
         prepared = prepare_corpus(settings, console)
         # Before minutes go into links:
-        check_fits(load_checkpoint(folder), prepared, folder, settings.head if keep else None)
+        loaded = load_checkpoint(folder)
+        check_fits(loaded, prepared, folder)
+        kept = keep_of or (folder if keep else None)
+        if kept is not None:
+            kept_head(kept, loaded, settings.head)
         links = make_links(settings, prepared, console)
-        train_head(settings, prepared, links, folder, console, keep=keep)
+        train_head(settings, prepared, links, folder, console, keep_of=kept)
     console.print(f"Checkpoint with head: {folder}", soft_wrap=True, markup=False)
 
 
@@ -171,6 +179,9 @@ def evaluate(
     coverage_penalty: Annotated[
         float, typer.Option(min=0.0, help="Cost of source words that are not attended to.")
     ] = _SEARCH.coverage_penalty,
+    no_repeat_ngram_size: Annotated[
+        int, typer.Option(min=0, help="Pieces of a run that does not come again; 0 lets it.")
+    ] = _SEARCH.no_repeat_ngram_size,
     reverse: Annotated[
         bool, typer.Option("--reverse", help="Swap the columns, and the sides of gold alignments.")
     ] = False,
@@ -182,7 +193,10 @@ def evaluate(
     """Score a checkpoint: BLEU, chrF, loss, and alignment error against gold links."""
     try:
         search = SearchOptions(
-            beam_size=beam, length_penalty=length_penalty, coverage_penalty=coverage_penalty
+            beam_size=beam,
+            length_penalty=length_penalty,
+            coverage_penalty=coverage_penalty,
+            no_repeat_ngram_size=no_repeat_ngram_size,
         )
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
@@ -222,7 +236,10 @@ def evaluate(
 def average(
     checkpoints: Annotated[
         list[Path],
-        typer.Argument(help="Folders of two checkpoints or more.", show_default=False),
+        typer.Argument(
+            help="Folders of two checkpoints or more; one named twice counts twice.",
+            show_default=False,
+        ),
     ],
     output: Annotated[Path, typer.Option(help="New folder.", show_default=False)],
 ) -> None:

@@ -35,7 +35,8 @@ def model_card(
         "",
         card.data or "Not stated by whoever trained it.",
         "",
-        f"{report['kept']:,} of {report['read']:,} pairs were kept by cleaning.",
+        f"{report['kept']:,} of {report['read']:,} pairs were kept by cleaning."
+        f"{_added(report.get('added', 0))}",
         "",
         f"Licence and attribution: {card.licence or 'not stated.'}",
         "",
@@ -60,6 +61,13 @@ def model_card(
         card.limits or "Not stated by whoever trained it.",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _added(count: int) -> str:
+    """What `made_up_names` added; corpora that were prepared without it may not say."""
+    return (
+        f" Further {count:,} are versions of those with made-up names and numbers." if count else ""
+    )
 
 
 def _joined(training: TrainerConfig) -> str:

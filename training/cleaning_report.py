@@ -30,6 +30,8 @@ class CleaningReport:
     """Pairs that went on."""
     dropped: Counter[str] = field(default_factory=Counter)
     """Pairs that did not, by reason (a key of `REASONS`)."""
+    added: int = 0
+    """Pairs that were made of those that went on, with made-up names, and go on beside them."""
 
     def drop(self, reason: str) -> None:
         """Count one pair as dropped; KeyError if the reason is not one of `REASONS`."""
@@ -39,7 +41,8 @@ class CleaningReport:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for a JSON manifest."""
-        return {"read": self.read, "kept": self.kept, "dropped": dict(self.dropped)}
+        counts = {"read": self.read, "kept": self.kept, "dropped": dict(self.dropped)}
+        return counts | {"added": self.added}
 
     def table(self, title: str) -> Table:
         """The account as a table; reasons that dropped nothing are left out."""
@@ -51,6 +54,8 @@ class CleaningReport:
         for reason, meaning in REASONS.items():
             if count := self.dropped[reason]:
                 table.add_row(f"dropped: {meaning}", f"{count:,}", self._share(count))
+        if self.added:
+            table.add_row("added: with made-up names", f"{self.added:,}", self._share(self.added))
         return table
 
     def _share(self, count: int) -> str:

@@ -56,6 +56,10 @@ class DataConfig:
     """Swap the columns (or the two files): train the other direction from the same data."""
     on_bad_line: OnBadLine = "error"
     """A line that is not UTF-8 or has no second column: stop (`error`) or count it (`skip`)."""
+    made_up_names: float = 0.0
+    """Further versions of each training pair that has a name or a number alike on both sides, with
+    others in their place, so that what the corpus never held is copied; 0.5 gives half of those
+    pairs one."""
 
     def __post_init__(self) -> None:
         for name in ("train", "validation"):
@@ -68,6 +72,8 @@ class DataConfig:
             )
         for name in ("source_language", "target_language"):
             _require(bool(getattr(self, name)), name, getattr(self, name), "a language code")
+        versions = self.made_up_names
+        _require(0 <= versions <= 100, "made_up_names", versions, "in [0, 100]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,12 +121,8 @@ class TokenizerConfig:
     def __post_init__(self) -> None:
         size = self.vocabulary_size
         _require(size > 260, "vocabulary_size", size, "above 260 (special tokens and bytes)")
-        _require(
-            0.9 <= self.character_coverage <= 1.0,
-            "character_coverage",
-            self.character_coverage,
-            "in [0.9, 1]",
-        )
+        coverage = self.character_coverage
+        _require(0.9 <= coverage <= 1.0, "character_coverage", coverage, "in [0.9, 1]")
         _require(self.max_sentences >= 1000, "max_sentences", self.max_sentences, "at least 1000")
         _require(self.seed >= 0, "seed", self.seed, "at least 0")
 

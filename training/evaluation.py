@@ -92,6 +92,7 @@ class Evaluation:
             "beam_size": self.search.beam_size,
             "length_penalty": self.search.length_penalty,
             "coverage_penalty": self.search.coverage_penalty,
+            "no_repeat_ngram_size": self.search.no_repeat_ngram_size,
             "checkpoint": self.digest,
         }
         if self.by_origin:

@@ -1,7 +1,7 @@
 """Trains an alignment head on a finished translator, which stays as it is."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -62,11 +62,12 @@ def train_head(
     folder: Path,
     console: Console,
     *,
-    keep: bool = False,
+    keep_of: Path | None = None,
 ) -> dict[str, Any]:
     """Train a head on the checkpoint in `folder`, write it there, and return its metrics.
 
-    With `keep` the head that the checkpoint has stays, and only gets a new refinement.
+    With `keep_of`, a folder too, the head of the checkpoint there is taken as it is, and only gets
+    a new refinement.
 
     The checkpoint is written at the end and only then: a run that is stopped leaves it as it was.
     Raises GoldError, or CheckpointError, also for a network without attention, and where another
@@ -76,12 +77,12 @@ def train_head(
         path: read_gold(path, reverse=config.data.reverse) for path in config.validation.gold_align
     }
     checkpoint = load_checkpoint(folder)
-    check_fits(checkpoint, prepared, folder, config.head if keep else None)
+    check_fits(checkpoint, prepared, folder)
+    kept = None if keep_of is None else kept_head(keep_of, checkpoint, config.head)
     if config.training.threads:
         torch.set_num_threads(config.training.threads)
     placement = place(config.training.device, config.training.precision)
     checkpoint.model.to(placement.device)
-    kept = checkpoint.alignment_head if keep else None
     trainer = HeadTrainer(config.head, checkpoint.model, prepared, silver, placement, kept)
     trainer.train(console)
     held_out = trainer.measure()
@@ -109,28 +110,11 @@ def train_head(
     return metrics
 
 
-def check_fits(
-    checkpoint: Checkpoint,
-    prepared: Prepared,
-    folder: Path,
-    keeping: HeadTrainingConfig | None = None,
-) -> None:
-    """CheckpointError unless a head can be trained on `checkpoint` with this corpus.
-
-    Also unless it has one, where that is to be kept and refined with the settings `keeping`.
-    """
+def check_fits(checkpoint: Checkpoint, prepared: Prepared, folder: Path) -> None:
+    """CheckpointError unless a head can be trained on `checkpoint` with this corpus."""
     if checkpoint.manifest.config.attention == "none":
         raise CheckpointError(
             f'{folder}: attention is "none", so there is nothing a head could choose among'
-        )
-    if keeping is not None and checkpoint.alignment_head is None:
-        raise CheckpointError(
-            f"{folder}: has no alignment head to keep; leave --keep out to train one"
-        )
-    if keeping is not None and not keeping.refinement_channels:
-        raise CheckpointError(
-            f"{folder}: its head is to be kept, and head.refinement_channels is 0, so there is "
-            "nothing to train; give it channels, or leave --keep out"
         )
     own = checkpoint.source_tokenizer.serialized, checkpoint.target_tokenizer.serialized
     if own != (prepared.source_spm, prepared.target_spm):
@@ -138,6 +122,31 @@ def check_fits(
             f"{folder}: its tokenizers are not those of {prepared.folder}; "
             "a head is trained on the corpus that its translator was trained on"
         )
+
+
+def kept_head(folder: Path, checkpoint: Checkpoint, config: HeadTrainingConfig) -> AlignmentHead:
+    """The head of the checkpoint in `folder`, to be refined for `checkpoint`.
+
+    Raises CheckpointError where there is none, its network has other sizes, or there is nothing to
+    train.
+    """
+    other = load_checkpoint(folder)
+    if other.alignment_head is None:
+        raise CheckpointError(
+            f"{folder}: has no alignment head to keep; leave --keep out to train one"
+        )
+    if not config.refinement_channels:
+        raise CheckpointError(
+            f"{folder}: its head is to be kept, and head.refinement_channels is 0, so there is "
+            "nothing to train; give it channels, or leave --keep out"
+        )
+    sizes, own = (replace(one.manifest.config, dropout=0.0) for one in (other, checkpoint))
+    if sizes != own:
+        raise CheckpointError(
+            f"{folder}: its head cannot be kept, since its network has other sizes; "
+            "leave --keep-of out to train one"
+        )
+    return other.alignment_head
 
 
 class HeadTrainer:

@@ -25,6 +25,7 @@ from training.corpus import CorpusError, Pair, read_pairs
 from training.dataset import DatasetWriter, ParallelDataset
 from training.fingerprint import data_components, differences, fingerprint
 from training.interruption import in_background
+from training.made_up_names import FEWEST_NAMES, NameMaker, with_made_up_names
 from training.taken_tokenizers import taken_tokenizers
 from training.tokenizer_training import train_tokenizer
 
@@ -213,9 +214,25 @@ class _Builder:
             for line in file:
                 yield line[:-1]
 
+    def _cleaned_pairs(self) -> Iterator[Pair]:
+        return map(Pair, self._cleaned("source"), self._cleaned("target"))
+
+    def _made_up(self) -> Iterator[Pair]:
+        """Further versions of the cleaned pairs, as the configuration asks for them."""
+        versions = self._config.data.made_up_names
+        if not versions:
+            return iter(())
+        maker = NameMaker(self._cleaned_pairs())
+        if not maker.has_enough:
+            self._say(
+                f"Note: no pair has a made-up name, since the corpus has fewer than {FEWEST_NAMES} "
+                "names of its own: capitalised words that both sides of a pair share"
+            )
+            return iter(())
+        return with_made_up_names(self._cleaned_pairs(), maker, versions)
+
     def _encode_train(self, report: CleaningReport) -> None:
         """Encode and drop what is too long in pieces; the texts that stay are kept beside."""
-        pairs = map(Pair, self._cleaned("source"), self._cleaned("target"))
         limit = self._config.cleaning.max_pieces
         with (
             self._writer("train") as writer,
@@ -223,16 +240,25 @@ class _Builder:
             (self._folder / "train.target.txt").open("w", encoding="utf-8") as target_text,
             _progress(self._console) as progress,
         ):
-            encoded = self._encode(pairs)
+
+            def append(pair: Pair, source: list[int], target: list[int]) -> None:
+                writer.append(source, target)
+                source_text.write(pair.source + "\n")
+                target_text.write(pair.target + "\n")
+
+            encoded = self._encode(self._cleaned_pairs())
             kept = report.kept
             for pair, source, target in progress.track(encoded, kept, description="Encoding"):
                 if reason := _reason_to_drop(source, target, limit):
                     report.drop(reason)
                     report.kept -= 1
                     continue
-                writer.append(source, target)
-                source_text.write(pair.source + "\n")
-                target_text.write(pair.target + "\n")
+                append(pair, source, target)
+            added = self._encode(self._made_up())
+            for pair, source, target in progress.track(added, None, description="Making up names"):
+                if not _reason_to_drop(source, target, limit):
+                    append(pair, source, target)
+                    report.added += 1
 
     def _encode_validation(self, pairs: list[Pair]) -> None:
         with (

@@ -47,6 +47,11 @@ def test_every_weight_is_the_mean_and_the_manifest_names_both(write_corpus, tmp_
     assert "## Recipe" in card
     assert "## Metrics" not in card
     assert card.endswith("## Limits\n\nNot stated by whoever trained it.\n")
+    average_checkpoints([folders[0], folders[1], folders[1]], tmp_path / "weighted")
+    weighted = load_checkpoint(tmp_path / "weighted")
+    for name, weight in weighted.model.state_dict().items():
+        first, second = one.model.state_dict()[name], two.model.state_dict()[name]
+        torch.testing.assert_close(weight, (first + 2 * second) / 3, rtol=1e-3, atol=1e-6)
     average_checkpoints([folders[0], tmp_path / "mean"], tmp_path / "again")
     card = (tmp_path / "again" / "MODEL_CARD.md").read_text(encoding="utf-8")
     assert card.count("## Limits") == card.count("## Recipe") == 1

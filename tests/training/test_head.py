@@ -3,6 +3,7 @@
 import io
 import itertools
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -197,6 +198,25 @@ def test_a_head_that_is_kept_gets_a_new_refinement(config, monkeypatch):
     kept = after.state_dict()
     for name, weight in before.state_dict().items():
         torch.testing.assert_close(kept[name], weight, atol=0, rtol=0)
+
+
+def test_the_head_of_another_checkpoint_can_be_kept(config, monkeypatch, capsys):
+    path = config.run.parent / "run.toml"
+    path.write_text(TOML.replace("max_steps = 150", "max_steps = 2"))
+    folder = untrained(config, prepare(config, QUIET))
+    other = folder.with_name("other")
+    shutil.copytree(folder, other)
+    assert run(monkeypatch, "head", path) == 0
+    assert run(monkeypatch, "head", path, "--checkpoint", other, "--keep-of", folder) == 0
+    before, after = (load_checkpoint(one).alignment_head for one in (folder, other))
+    kept = after.state_dict()
+    for name, weight in before.state_dict().items():
+        if not name.startswith("refinement"):
+            torch.testing.assert_close(kept[name], weight, atol=0, rtol=0)
+
+    untrained(config, prepare(config, QUIET), encoder_units=20)
+    assert run(monkeypatch, "head", path, "--keep-of", other) == 2
+    assert "its network has other sizes" in " ".join(capsys.readouterr().err.split())
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import pytest
 from rich.console import Console
 
 from model.tokenizer import Tokenizer
+from training.card import model_card
 from training.cleaning import normalise
 from training.config_reader import read_config
 from training.corpus import CorpusError, Pair
@@ -148,3 +149,44 @@ def test_nothing_left_after_cleaning_is_an_error(write_corpus, tmp_path):
 def test_a_corpus_that_was_not_prepared_says_so(write_corpus):
     with pytest.raises(CorpusError, match="not a prepared corpus"):
         load_prepared(write_corpus())
+
+
+def test_pairs_with_made_up_names_stand_behind_the_corpus(write_corpus, tmp_path):
+    first, _ = run(write_corpus())
+    names = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+    with (tmp_path / "train.tsv").open("a", encoding="utf-8") as file:
+        file.writelines(f"Ask {one}urban.\tDemande à {one}urban.\n" for one in names)
+    text = (tmp_path / "config.toml").read_text(encoding="utf-8")
+    settings = tmp_path / "config.toml"
+    settings.write_text(text.replace("[data]", "[data]\nmade_up_names = 1.0"), encoding="utf-8")
+    config = read_config(settings)
+    prepared, output = run(config)
+    report = prepared.reports["train"]
+    assert report["kept"] == first.reports["train"]["kept"] + len(names)
+    assert report["added"] >= len(names)
+    assert len(prepared.train) == report["kept"] + report["added"]
+    assert "added: with made-up names" in output
+    texts = (prepared.folder / "train.source.txt").read_text(encoding="utf-8").split("\n")[:-1]
+    assert len(texts) == len(prepared.train)
+    made = [text for text in texts[report["kept"] :] if text.startswith("Ask ")]
+    assert len(made) == len(names)
+    assert len(set(made) - set(texts[: report["kept"]])) > len(names) // 2
+    tokenizer = Tokenizer(prepared.source_spm)
+    assert prepared.train.source[len(texts) - 1].tolist() == [*tokenizer.encode(texts[-1]), 3]
+    card = model_card(config, prepared, {})
+    assert f"Further {report['added']} are versions of those with made-up names" in card
+    settings.write_text(text, encoding="utf-8")
+    changes = differences(run(read_config(settings))[0].components, prepared.components)
+    assert changes == ["data.made_up_names: absent → 1.0"]
+
+
+def test_a_corpus_without_names_says_that_none_are_made_up(write_corpus, tmp_path):
+    write_corpus()
+    text = (tmp_path / "config.toml").read_text(encoding="utf-8")
+    settings = tmp_path / "config.toml"
+    settings.write_text(text.replace("[data]", "[data]\nmade_up_names = 1.0"), encoding="utf-8")
+    corpus = tmp_path / "train.tsv"
+    corpus.write_text(corpus.read_text(encoding="utf-8").lower(), encoding="utf-8")
+    prepared, output = run(read_config(settings))
+    assert prepared.reports["train"]["added"] == 0
+    assert "no pair has a made-up name" in output
