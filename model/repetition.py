@@ -31,14 +31,19 @@ def repeats(
 ) -> Bool[np.ndarray, "R C"]:
     """Which continuations would complete a run of `size` tokens for more than the `limit`-th time.
 
-    `past` holds the tokens of each row, aligned to the right and filled up with negative numbers; a
-    `size` of 0 forbids nothing.
+    `past` holds the tokens of each row, aligned to the right and filled up with −1; a `size` of 0
+    forbids nothing.
     """
     repeating = np.zeros(tokens.shape, dtype=np.bool_)
-    for length in np.unique(size[size > 0]).tolist():
-        begun = _begun(past, length) & (size == length)[:, None]
-        for row in begun.any(axis=1).nonzero()[0].tolist():
-            followers = past[row, begun[row].nonzero()[0] + length - 1]
+    for length in set(size.tolist()) - {0}:
+        if past.shape[1] < length:
+            continue
+        begun = _begun(past, length)
+        if not begun.any():  # nearly always
+            continue
+        begun &= (size == length)[:, None]
+        for row in np.flatnonzero(begun.any(axis=1)).tolist():
+            followers = past[row, np.flatnonzero(begun[row]) + length - 1]
             counts = (tokens[row][:, None] == followers).sum(axis=1)
             repeating[row] |= counts >= limit[row]
     return repeating
@@ -46,10 +51,9 @@ def repeats(
 
 def _begun(past: Int[np.ndarray, "R T"], length: int) -> Bool[np.ndarray, "R P"]:
     """Where the newest `length` − 1 tokens of each row stood before."""
-    places = max(past.shape[1] - length + 1, 0)
+    places = past.shape[1] - length + 1
     begun = np.ones((past.shape[0], places), dtype=np.bool_)
     for step in range(length - 1):
-        newest = past[:, past.shape[1] - length + 1 + step : past.shape[1] - length + 2 + step]
-        if places:
-            begun &= (past[:, step : step + places] == newest) & (newest >= 0)
-    return begun
+        newest = past[:, places + step, None]
+        begun &= past[:, step : step + places] == newest
+    return begun & (past[:, :places] >= 0)

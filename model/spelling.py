@@ -59,22 +59,29 @@ class Spelling:
 
     def __init__(self, bytes_of: Int[np.ndarray, " V"]) -> None:
         """`bytes_of` is the value of each piece that is a byte, and `OTHER` for every other."""
-        self._bytes = bytes_of
+        self._bytes = np.append(bytes_of, OTHER)  # −1, where there is no piece, is the last one
+        self._begins = _NEXT[START, self._bytes] != REJECTED
 
     def states(self, past: Int[np.ndarray, "R T"]) -> Int[np.ndarray, " R"]:
         """Where in a character each row is after its tokens, `START` where in none.
 
-        `past` is aligned to the right; a row that is shorter begins with negative numbers.
+        `past` is aligned to the right; a row that is shorter begins with −1.
         """
+        newest = self._bytes.take(past[:, -LOOKBACK:])
         state = np.full(past.shape[0], START)
-        for column in past[:, -LOOKBACK:].T:
-            state = _RESUMED[state, np.where(column < 0, OTHER, self._bytes[column])]
+        if (newest == OTHER).all():  # nearly always
+            return state
+        for column in newest.T:
+            state = _RESUMED[state, column]
         return state
 
     def allows(
         self, states: Int[np.ndarray, " R"], tokens: Int[np.ndarray, "R C"]
     ) -> Bool[np.ndarray, "R C"]:
         """Which of these may come next."""
+        if not states.any():
+            begins: Bool[np.ndarray, "R C"] = self._begins.take(tokens)
+            return begins
         allowed: Bool[np.ndarray, "R C"] = (
             _NEXT[states[:, None], self._bytes.take(tokens)] != REJECTED
         )
@@ -82,5 +89,5 @@ class Spelling:
 
     def all_allowed(self, states: Int[np.ndarray, " R"]) -> Bool[np.ndarray, "R V"]:
         """Which of all pieces may come next."""
-        allowed: Bool[np.ndarray, "R V"] = _NEXT[states][:, self._bytes] != REJECTED
+        allowed: Bool[np.ndarray, "R V"] = _NEXT[states][:, self._bytes[:-1]] != REJECTED
         return allowed

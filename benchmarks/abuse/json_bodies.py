@@ -10,7 +10,8 @@ from benchmarks.abuse.cases import case, require
 from benchmarks.abuse.service import CANARY
 from benchmarks.abuse.wire import Reply, get, post
 
-INTEGERS = ("decoding.beam_size", "decoding.n_best", "decoding.max_length", "alignment.precision",
+INTEGERS = ("decoding.beam_size", "decoding.n_best", "decoding.max_length",
+            "decoding.no_repeat_ngram_size", "alignment.precision",
             "ttl", "deadline_ms")  # fmt: skip
 NUMBERS = (*INTEGERS, "decoding.length_penalty", "decoding.coverage_penalty", "alignment.threshold")
 
