@@ -2,7 +2,8 @@
 
 A vocabulary with byte fallback spells a character that it has no piece for in its bytes, one piece
 each. Nothing in a network forbids it to stop half-way; this does, by the syntax of RFC 3629,
-section 4.
+section 4. Control characters are forbidden too: the tokenizer leaves none in what a network learns
+from, and a line end would part a translation in two.
 """
 
 import numpy as np
@@ -16,12 +17,13 @@ LOOKBACK = 3
 
 START = 0
 """Not inside a character."""
-REJECTED = 8
+REJECTED = 9
 
 # State, first and last byte that it can go on with, and the state after it.
 _SYNTAX = (
-    (START, 0x00, 0x7F, START),
-    (START, 0xC2, 0xDF, 1),
+    (START, 0x20, 0x7E, START),
+    (START, 0xC2, 0xC2, 8),
+    (START, 0xC3, 0xDF, 1),
     (START, 0xE0, 0xE0, 4),
     (START, 0xE1, 0xEC, 2),
     (START, 0xED, 0xED, 5),
@@ -37,10 +39,11 @@ _SYNTAX = (
     (5, 0x80, 0x9F, 1),  # after ED: no surrogates
     (6, 0x90, 0xBF, 2),  # after F0: nothing that three bytes could spell
     (7, 0x80, 0x8F, 2),  # after F4: nothing beyond U+10FFFF
+    (8, 0xA0, 0xBF, START),  # after C2: no control characters
 )
 
 
-def _transitions() -> Int[np.ndarray, "9 257"]:
+def _transitions() -> Int[np.ndarray, "10 257"]:
     table = np.full((REJECTED + 1, OTHER + 1), REJECTED)
     for state, first, last, after in _SYNTAX:
         table[state, first : last + 1] = after

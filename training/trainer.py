@@ -111,7 +111,6 @@ class Trainer:
             torch.set_num_threads(self._settings.threads)
         torch.manual_seed(self._settings.seed)
         self.model = Seq2Seq(config.model)
-        self.model.spelling = Tokenizer(prepared.target_spm).spelling
         self.started_from: str | None = None
         """Name and digest of the checkpoint whose weights the run began with."""
         if self._settings.start_from is not None and not resuming:

@@ -27,6 +27,7 @@ def translate(
 
     `advance` hears how many sentences each batch finished, for a progress bar.
     """
+    model.spelling = target_tokenizer.spelling
     ids = [[*source_tokenizer.encode(text), source_tokenizer.eos_id] for text in sources]
     order = sorted(range(len(ids)), key=lambda index: len(ids[index]))
     translations = [""] * len(ids)

@@ -2,6 +2,7 @@
 
 from functools import cache
 from itertools import product
+from unicodedata import category
 
 import numpy as np
 import pytest
@@ -26,16 +27,18 @@ CONTINUED = [rest for length in range(4) for rest in product((0x80, 0x90, 0xA0),
 
 @cache
 def missing(*data):
-    """How many bytes the last character wants; None where no bytes can make text of these.
+    """How many bytes the last character wants; None where no bytes can make text of these, which
+    has no control characters.
 
     A decoder alone does not tell: Python's takes the beginning of a surrogate for one of a text.
     """
     for rest in CONTINUED:
         try:
-            bytes((*data, *rest)).decode()
+            text = bytes((*data, *rest)).decode()
         except UnicodeDecodeError:
             continue
-        return len(rest)
+        if "Cc" not in map(category, text):
+            return len(rest)
     return None
 
 
