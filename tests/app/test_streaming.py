@@ -93,10 +93,12 @@ async def test_the_events_come_to_the_plain_answer(client, beam_size):
 
 async def test_greedy_tokens_are_final_at_once(client):
     events = await stream(client, decoding={"beam_size": 1})
-    tokens = [data for name, data in events if name == "token" and data["text"].isascii()]
-    places = [(token["segment"], token["index"]) for token in tokens if token["stable"]]
-    assert len(places) == len(set(places))
-    assert sum(token["stable"] for token in tokens) > 0.8 * len(tokens)
+    tokens = [data for name, data in events if name == "token"]
+    places = [(token["segment"], token["index"]) for token in tokens]
+    final = [place for place, one in zip(places, tokens, strict=True) if one["stable"]]
+    assert len(final) == len(set(final)) == len(set(places))
+    # The others wait for bytes of a character, of which an untrained network writes many.
+    assert len(tokens) - len(final) < len(final) / 2
 
 
 async def test_sentences_are_told_side_by_side(client):
