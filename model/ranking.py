@@ -201,6 +201,17 @@ def _sharpen(rounded: Candidates, errors: Float[np.ndarray, "R C"]) -> Candidate
     return Candidates(rounded.tokens, log_probs, log_gain)
 
 
+def _rounding(
+    logits: Float[Tensor, "R V"], tokens: Int[np.ndarray, "R C"], exact: ExactLogits
+) -> Float[np.ndarray, "R C"]:
+    """What the logits of these tokens lost by being rounded."""
+    index = torch.from_numpy(tokens).to(logits.device)
+    lost: Float[np.ndarray, "R C"] = exact(tokens) - logits.gather(1, index).float().numpy(
+        force=True
+    )
+    return lost
+
+
 def candidates_among(
     options: Candidates,
     logits: Float[Tensor, "R V"],
@@ -217,9 +228,7 @@ def candidates_among(
     tokens[rows] = best
     log_probs[rows] = np.take_along_axis(every, best, axis=1)
     if exact is not None:
-        index = torch.from_numpy(tokens).to(logits.device)
-        errors = exact(tokens) - logits.gather(1, index).float().numpy(force=True)
-        log_probs[rows] += errors[rows]
+        log_probs[rows] += _rounding(logits, tokens, exact)[rows]
     if options.log_gain is not None:
         log_probs[rows] -= options.log_gain[rows, None]
     return Candidates(tokens, log_probs, options.log_gain)
@@ -242,8 +251,7 @@ def prescribe(
     found.log_probs[rows] = -np.inf
     found.log_probs[rows, 0] = log_probs.numpy(force=True)
     if exact is not None:
-        errors = exact(chosen) - logits.gather(1, index).float().numpy(force=True)
-        found.log_probs[rows, 0] += errors[rows, 0]
+        found.log_probs[rows, 0] += _rounding(logits, chosen, exact)[rows, 0]
     if options.log_gain is not None:
         found.log_probs[rows, 0] -= options.log_gain[rows]
     return found
