@@ -16,6 +16,7 @@ from app.settings import Settings
 from app.storage.address import DatabaseAddress, database_address
 from app.storage.faults import TransientError, is_lost, is_transient, service_error
 from app.storage.migration import prepare_database
+from app.storage.sqlite_threads import SqliteThreads
 from app.storage.transactions import WRITES, start_transactions_ourselves
 
 T = TypeVar("T")
@@ -47,10 +48,15 @@ class Database:
     """All transactions of this process on one database."""
 
     def __init__(
-        self, engine: AsyncEngine, settings: Settings, tidying: AsyncEngine | None = None
+        self,
+        engine: AsyncEngine,
+        settings: Settings,
+        tidying: AsyncEngine | None = None,
+        threads: SqliteThreads | None = None,
     ) -> None:
         self._engine = engine
         self._tidying = tidying or engine
+        self._threads = threads
         self._retry_after = settings.retry_after_seconds
         self._seconds = settings.database_statement_seconds + settings.database_pool_seconds
         self._breaker = Breaker(AWAY_SECONDS)
@@ -67,8 +73,14 @@ class Database:
         """
         address = database_address(settings)
         await prepare_database(address)
-        tidying = None if address.file is None else _tidying_engine(address, settings)
-        return cls(_engine(address, settings), settings, tidying)
+        if address.file is None:
+            return cls(_server_engine(address, settings), settings)
+        threads = SqliteThreads()
+        engine = _sqlite_engine(
+            address, settings, SQLITE_PRAGMAS, settings.database_pool_size, threads
+        )
+        tidying = _sqlite_engine(address, settings, TIDY_PRAGMAS, 1, threads)
+        return cls(engine, settings, tidying, threads)
 
     @property
     def is_sqlite(self) -> bool:
@@ -86,6 +98,8 @@ class Database:
             await asyncio.wait(self._abandoned, timeout=self._seconds)
         await self._engine.dispose()
         await self._tidying.dispose()
+        if self._threads is not None:
+            await self._threads.ended(self._seconds)
 
     async def read(self, work: Work[T]) -> T:
         """Do `work` in a transaction that only reads.
@@ -199,10 +213,8 @@ class Database:
             yield
 
 
-def _engine(address: DatabaseAddress, settings: Settings) -> AsyncEngine:
+def _server_engine(address: DatabaseAddress, settings: Settings) -> AsyncEngine:
     seconds = settings.database_statement_seconds
-    if address.file is not None:
-        return _sqlite_engine(address, settings, SQLITE_PRAGMAS, settings.database_pool_size)
     milliseconds = str(round(seconds * 1000))
     arguments = {
         "timeout": seconds,
@@ -224,17 +236,20 @@ def _engine(address: DatabaseAddress, settings: Settings) -> AsyncEngine:
     )
 
 
-def _tidying_engine(address: DatabaseAddress, settings: Settings) -> AsyncEngine:
-    return _sqlite_engine(address, settings, TIDY_PRAGMAS, connections=1)
-
-
 def _sqlite_engine(
-    address: DatabaseAddress, settings: Settings, pragmas: Iterable[str], connections: int
+    address: DatabaseAddress,
+    settings: Settings,
+    pragmas: Iterable[str],
+    connections: int,
+    threads: SqliteThreads,
 ) -> AsyncEngine:
     engine = create_async_engine(
         address.url,
-        # How long a statement waits for a lock, in a thread of its own.
-        connect_args={"timeout": settings.database_statement_seconds},
+        connect_args={
+            # How long a statement waits for a lock, in a thread of its own.
+            "timeout": settings.database_statement_seconds,
+            "async_creator_fn": threads.connect,
+        },
         pool_size=connections,
         max_overflow=0,  # each is a thread and two files, and making one takes as long as a read
         pool_timeout=settings.database_pool_seconds,

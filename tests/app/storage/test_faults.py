@@ -6,6 +6,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from contextlib import closing, contextmanager
 
@@ -149,6 +150,30 @@ async def test_a_cancelled_write_leaves_nothing_and_blocks_nobody(tmp_path):
     await records.add("ann", make_record())
     assert await records.get("ann", abandoned.id) is None
     await database.close()
+
+
+@pytest.mark.parametrize("turns", range(8))
+def test_closing_waits_for_what_was_cancelled_while_it_connected(tmp_path, monkeypatch, turns):
+    """The driver's threads tell the event loop what they did, and it must still be there."""
+    connect = sqlite3.connect
+
+    def slow_connect(*arguments, **keywords):
+        time.sleep(0.05)
+        return connect(*arguments, **keywords)
+
+    async def open_cancel_and_close():
+        database = await Database.open(Settings(data=tmp_path))
+        others = set(threading.enumerate())
+        monkeypatch.setattr(sqlite3, "connect", slow_connect)
+        reading = asyncio.create_task(database.ping())
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        reading.cancel()
+        await database.close()
+        return [thread for thread in threading.enumerate() if thread not in others]
+
+    left = asyncio.run(open_cancel_and_close())
+    assert not [thread for thread in left if "_connection_worker_thread" in thread.name]
 
 
 @pytest.fixture
