@@ -36,7 +36,7 @@ def model_card(
         card.data or "Not stated by whoever trained it.",
         "",
         f"{report['kept']:,} of {report['read']:,} pairs were kept by cleaning."
-        f"{_added(report.get('added', 0))}",
+        f"{_added(report.get('added', 0), report.get('repeated', 0))}",
         "",
         f"Licence and attribution: {card.licence or 'not stated.'}",
         "",
@@ -63,11 +63,13 @@ def model_card(
     return "\n".join(lines) + "\n"
 
 
-def _added(count: int) -> str:
-    """What `made_up_names` added; corpora that were prepared without it may not say."""
-    return (
-        f" Further {count:,} are versions of those with made-up names and numbers." if count else ""
+def _added(made_up: int, repeated: int) -> str:
+    """What `made_up_names` and `rare_names` added; corpora prepared before those may not say."""
+    facts = (
+        (made_up, "are versions of those with made-up names and numbers"),
+        (repeated, "are repetitions of those with rare names that the target writes otherwise"),
     )
+    return "".join(f" Further {count:,} {what}." for count, what in facts if count)
 
 
 def _joined(training: TrainerConfig) -> str:

@@ -32,6 +32,8 @@ class CleaningReport:
     """Pairs that did not, by reason (a key of `REASONS`)."""
     added: int = 0
     """Pairs that were made of those that went on, with made-up names, and go on beside them."""
+    repeated: int = 0
+    """Times that pairs with rare names go on once more."""
 
     def drop(self, reason: str) -> None:
         """Count one pair as dropped; KeyError if the reason is not one of `REASONS`."""
@@ -42,7 +44,7 @@ class CleaningReport:
     def as_dict(self) -> dict[str, Any]:
         """Plain values for a JSON manifest."""
         counts = {"read": self.read, "kept": self.kept, "dropped": dict(self.dropped)}
-        return counts | {"added": self.added}
+        return counts | {"added": self.added, "repeated": self.repeated}
 
     def table(self, title: str) -> Table:
         """The account as a table; reasons that dropped nothing are left out."""
@@ -56,6 +58,9 @@ class CleaningReport:
                 table.add_row(f"dropped: {meaning}", f"{count:,}", self._share(count))
         if self.added:
             table.add_row("added: with made-up names", f"{self.added:,}", self._share(self.added))
+        if self.repeated:
+            share = self._share(self.repeated)
+            table.add_row("added: again, for rare names", f"{self.repeated:,}", share)
         return table
 
     def _share(self, count: int) -> str:

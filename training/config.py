@@ -60,20 +60,20 @@ class DataConfig:
     """Further versions of each training pair that has a name or a number alike on both sides, with
     others in their place, so that what the corpus never held is copied; 0.5 gives half of those
     pairs one."""
+    rare_names: int = 0
+    """Repeat pairs with a name inside the source that the target writes otherwise, or the other
+    way round, at most nine times, until so many pairs have the name."""
 
     def __post_init__(self) -> None:
         for name in ("train", "validation"):
             files = getattr(self, name)
-            _require(
-                len(files) in (1, 2),
-                name,
-                [str(file) for file in files],
-                "one TSV file or [source file, target file]",
-            )
+            wanted = "one TSV file or [source file, target file]"
+            _require(len(files) in (1, 2), name, [str(file) for file in files], wanted)
         for name in ("source_language", "target_language"):
             _require(bool(getattr(self, name)), name, getattr(self, name), "a language code")
         versions = self.made_up_names
         _require(0 <= versions <= 100, "made_up_names", versions, "in [0, 100]")
+        _require(self.rare_names >= 0, "rare_names", self.rare_names, "at least 0")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,8 +22,9 @@ def data_components(config: TrainingConfig) -> dict[str, str]:
     """
     components = {"format": str(PREPARED_FORMAT), "data.reverse": str(config.data.reverse)}
     components["data.on_bad_line"] = config.data.on_bad_line
-    if config.data.made_up_names:  # by name, where it matters: what was prepared before has none
-        components["data.made_up_names"] = str(config.data.made_up_names)
+    for name in ("made_up_names", "rare_names"):
+        if value := getattr(config.data, name):  # what was prepared before has none of these names
+            components[f"data.{name}"] = str(value)
     for name in ("train", "validation"):
         for number, path in enumerate(getattr(config.data, name)):
             components[f"data.{name}[{number}]"] = f"sha256 {_file_digest(path)}"

@@ -26,6 +26,7 @@ from training.dataset import DatasetWriter, ParallelDataset
 from training.fingerprint import data_components, differences, fingerprint
 from training.interruption import in_background
 from training.made_up_names import FEWEST_NAMES, NameMaker, with_made_up_names
+from training.rare_names import RareNames, repeated
 from training.taken_tokenizers import taken_tokenizers
 from training.tokenizer_training import train_tokenizer
 
@@ -231,6 +232,13 @@ class _Builder:
             return iter(())
         return with_made_up_names(self._cleaned_pairs(), maker, versions)
 
+    def _repeated(self) -> Iterator[Pair]:
+        """Cleaned pairs once more for their rare names, as the configuration asks for them."""
+        enough = self._config.data.rare_names
+        if not enough:
+            return iter(())
+        return repeated(self._cleaned_pairs(), RareNames(self._cleaned_pairs(), enough))
+
     def _encode_train(self, report: CleaningReport) -> None:
         """Encode and drop what is too long in pieces; the texts that stay are kept beside."""
         limit = self._config.cleaning.max_pieces
@@ -259,6 +267,11 @@ class _Builder:
                 if not _reason_to_drop(source, target, limit):
                     append(pair, source, target)
                     report.added += 1
+            again = self._encode(self._repeated())
+            for pair, source, target in progress.track(again, None, description="Rare names"):
+                if not _reason_to_drop(source, target, limit):
+                    append(pair, source, target)
+                    report.repeated += 1
 
     def _encode_validation(self, pairs: list[Pair]) -> None:
         with (

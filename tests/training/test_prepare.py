@@ -180,6 +180,28 @@ def test_pairs_with_made_up_names_stand_behind_the_corpus(write_corpus, tmp_path
     assert changes == ["data.made_up_names: absent → 1.0"]
 
 
+def test_pairs_with_rare_names_stand_behind_the_corpus_again(write_corpus, tmp_path):
+    write_corpus()
+    with (tmp_path / "train.tsv").open("a", encoding="utf-8") as file:
+        file.write("The trains go to Greece.\tLes trains vont en Grèce.\n")
+    settings = tmp_path / "config.toml"
+    text = settings.read_text(encoding="utf-8")
+    plain, _ = run(read_config(settings))
+    settings.write_text(text.replace("[data]", "[data]\nrare_names = 4"), encoding="utf-8")
+    config = read_config(settings)
+    prepared, output = run(config)
+    report = prepared.reports["train"]
+    assert report["repeated"] >= 3
+    assert len(prepared.train) == len(plain.train) + report["repeated"]
+    texts = (prepared.folder / "train.source.txt").read_text(encoding="utf-8").split("\n")[:-1]
+    assert texts[len(plain.train) :].count("The trains go to Greece.") == 3
+    assert "added: again, for rare names" in output
+    card = model_card(config, prepared, {})
+    assert f"Further {report['repeated']} are repetitions of those with rare names" in card
+    changes = differences(plain.components, prepared.components)
+    assert changes == ["data.rare_names: absent → 4"]
+
+
 def test_a_corpus_without_names_says_that_none_are_made_up(write_corpus, tmp_path):
     write_corpus()
     text = (tmp_path / "config.toml").read_text(encoding="utf-8")
