@@ -125,28 +125,37 @@ def add_alignment_head(
 
     The translator's own files stay byte for byte what they were. `metrics` are added to the
     manifest's, `card` takes the place of the model card. `digest` is that of the checkpoint for
-    which the head was trained. Written as by `save_checkpoint`. Raises CheckpointError where the
+    which all this was made. Written as by `save_checkpoint`. Raises CheckpointError where the
     checkpoint cannot be read or is another one by now, the head does not fit it, a weight is not
     finite in `dtype`, or the disk refuses.
     """
+    files = {HEAD_FILE: to_safetensors(_weights_to_save(head, dtype))}
+    _rewrite(folder, digest, metrics, card, files, alignment_head=head.config(threshold))
+
+
+def record_metrics(folder: Path, metrics: dict[str, Any], *, card: str, digest: str) -> None:
+    """Add figures to a checkpoint's manifest, with a new card; all as in `add_alignment_head`."""
+    _rewrite(folder, digest, metrics, card, {})
+
+
+def _rewrite(
+    folder: Path,
+    digest: str | None,
+    metrics: dict[str, Any],
+    card: str | None,
+    files: dict[str, bytes],
+    **changes: Any,  # noqa: ANN401 - other fields of the manifest
+) -> None:
     checkpoint = load_checkpoint(folder)
     if digest not in (None, checkpoint.digest):
-        raise CheckpointError(
-            f"{folder}: is another checkpoint than the one that the head was trained for; "
-            "train the head again"
-        )
+        raise CheckpointError(f"{folder}: holds another checkpoint by now; begin again")
     root = _found(folder)
     before = checkpoint.manifest
-    contents = {name: _verified(root, name, entry) for name, entry in before.files.items()}
-    contents[HEAD_FILE] = to_safetensors(_weights_to_save(head, dtype))
+    contents = {name: _verified(root, name, entry) for name, entry in before.files.items()} | files
     if card is not None:
         contents[CARD_FILE] = card.encode()
-    after = replace(
-        before,
-        files={name: _entry(data) for name, data in contents.items()},
-        metrics=before.metrics | metrics,
-        alignment_head=head.config(threshold),
-    )
+    entries = {name: _entry(data) for name, data in contents.items()}
+    after = replace(before, files=entries, metrics=before.metrics | metrics, **changes)
     _alignment_head(contents, after, folder)
     _write(folder, contents | {MANIFEST_FILE: _manifest_bytes(after, folder)})
 

@@ -36,6 +36,7 @@ from training.interruption import (
 from training.precision import place
 from training.prepare import prepare as prepare_corpus
 from training.ranks import RankError, ending_at_once, is_first
+from training.recording import record
 from training.resume import ResumeError
 from training.run import train as train_run
 from training.silver import align as make_links
@@ -189,6 +190,9 @@ def evaluate(
         bool, typer.Option("--json", help="Print one JSON object on the last line.")
     ] = False,
     output: Annotated[Path | None, typer.Option(help="Write the translations here.")] = None,
+    recorded: Annotated[
+        bool, typer.Option("--record", help="Put the figures into the checkpoint and its card.")
+    ] = False,
 ) -> None:
     """Score a checkpoint: BLEU, chrF, loss, and alignment error against gold links."""
     try:
@@ -227,9 +231,12 @@ def evaluate(
     print_evaluation(evaluation, Console(width=None if console.is_terminal else 120))
     if as_json:
         print(json.dumps(evaluation.as_dict()))
-    if output is not None:  # last, so that a full disk costs no figure
+    # Files are written last, so that a full disk costs no figure.
+    if output is not None:
         lines = [item.translation.replace("\n", " ") + "\n" for item in translated]
         output.write_text("".join(lines), encoding="utf-8")
+    if recorded:
+        record(inputs.checkpoint, evaluation, inputs.pairs[0].name)
 
 
 @cli.command()

@@ -1,5 +1,6 @@
 """The model card that travels with a checkpoint."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -50,13 +51,9 @@ def model_card(
         f"weights averaged with decay {training.ema_decay:g}."
         f"{_joined(training)}{_started(started_from)}",
         "",
-        "## Metrics",
+        *_metrics("on the validation pairs", metrics),
         "",
-        "| on the validation pairs | |",
-        "|---|---|",
-        *(f"| {name} | {_in_cell(value)} |" for name, value in metrics.items()),
-        "",
-        "## Limits",
+        LIMITS,
         "",
         card.limits or "Not stated by whoever trained it.",
     ]
@@ -85,7 +82,23 @@ def _started(started_from: str | None) -> str:
     return f" It began with the weights of `{started_from}`." if started_from else ""
 
 
+METRICS = "## Metrics"
+LIMITS = "## Limits"
 ALIGNMENTS = "## Alignments"
+UNMEASURED = " The mean is not measured yet: `python -m training evaluate --record`."
+"""What the card of an average says until it is."""
+
+
+def with_metrics(card: str, pairs: str, metrics: Mapping[str, Any]) -> str:
+    """The card with other metrics, on what `pairs` says, before its limits."""
+    sections = [
+        section.rstrip("\n")
+        for section in re.split(r"^(?=## )", card.replace(UNMEASURED, ""), flags=re.MULTILINE)
+        if not section.startswith(METRICS)
+    ]
+    place = next((i for i, one in enumerate(sections) if one.startswith(LIMITS)), len(sections))
+    table = "\n".join(_metrics(pairs, metrics))
+    return "\n\n".join([*sections[:place], table, *sections[place:]]) + "\n"
 
 
 def with_alignments(card: str, metrics: Mapping[str, Any]) -> str:
@@ -106,6 +119,11 @@ def with_alignments(card: str, metrics: Mapping[str, Any]) -> str:
             for name, aer in scores["sets"].items()
         ]
     return "\n".join([card, "", ALIGNMENTS, "", *lines]) + "\n"
+
+
+def _metrics(pairs: str, metrics: Mapping[str, Any]) -> list[str]:
+    rows = (f"| {name} | {_in_cell(value)} |" for name, value in metrics.items())
+    return [METRICS, "", f"| {_in_cell(pairs)} | |", "|---|---|", *rows]
 
 
 def _in_cell(value: object) -> str:

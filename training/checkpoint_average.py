@@ -9,13 +9,12 @@ import torch
 
 from model.checkpoint import Checkpoint, CheckpointError, load_checkpoint, save_checkpoint
 from model.manifest import CARD_FILE
-from training.card import ALIGNMENTS
+from training.card import ALIGNMENTS, LIMITS, METRICS, UNMEASURED
 
 INDIFFERENT = ("dropout",)
 """Fields of `ModelConfig` in which the networks may differ: it is not used in translating."""
-OF_THE_WEIGHTS = ("## Metrics", ALIGNMENTS)
+OF_THE_WEIGHTS = (METRICS, ALIGNMENTS)
 """Sections of a model card that say how well just these weights do."""
-LIMITS = "## Limits"
 
 
 def average_checkpoints(folders: Sequence[Path], output: Path) -> None:
@@ -96,8 +95,8 @@ def _card(card: str, checkpoints: Sequence[Checkpoint]) -> str:
     ]
     names = ", ".join(f"`{_label(checkpoint)}`" for checkpoint in checkpoints)
     note = (
-        f"The weights are the mean of those of {names}; what stands above is of the last of them. "
-        "The mean is not measured yet: `python -m training evaluate`."
+        f"The weights are the mean of those of {names}; what stands above is of the last of them."
+        f"{UNMEASURED}"
     )
     # Behind the recipe, which is what it corrects.
     place = next(

@@ -526,7 +526,7 @@ def test_a_head_is_not_put_on_weights_that_came_after_it_was_trained(headed):
     digest = load_checkpoint(folder).digest
     add_alignment_head(folder, head, threshold=0.5, metrics={}, digest=digest)
     before = (folder / "manifest.json").read_bytes()
-    with pytest.raises(CheckpointError, match="train the head again"):
+    with pytest.raises(CheckpointError, match="another checkpoint by now; begin again"):
         add_alignment_head(
             folder, AlignmentHead(model.config, 3), threshold=0.5, metrics={}, digest=digest
         )

@@ -7,6 +7,8 @@ import sys
 import pytest
 import torch
 
+from model.alignment_head import AlignmentHead
+from model.checkpoint import add_alignment_head, load_checkpoint
 from training.__main__ import main
 from training.interruption import run_lock
 from training.reporter import visible
@@ -57,6 +59,39 @@ def test_evaluate_ends_with_one_json_object(command, tiny_checkpoint, some_pairs
     assert {row["shift"] for row in values["gold"][str(gold)]["rows"]} == {-1, 0, 1}
     assert (tmp_path / "translations.txt").read_text("utf-8").count("\n") == 40
     assert "book" in output
+
+
+def test_evaluate_records_what_it_found_and_changes_nothing_else(
+    command, tiny_checkpoint, some_pairs, tmp_path
+):
+    mean = tmp_path / "mean"
+    assert command("average", tiny_checkpoint, tiny_checkpoint, "--output", mean)[0] == 0
+    before = load_checkpoint(mean)
+    assert "The mean is not measured yet" in (mean / "MODEL_CARD.md").read_text("utf-8")
+    head = AlignmentHead(before.manifest.config, units=3)
+    add_alignment_head(mean, head, threshold=0.5, metrics={"head_silver_aer": 7.5})
+    path = write_pairs(tmp_path / "pairs.tsv", some_pairs)
+    arguments = ("evaluate", "--checkpoint", mean, "--pairs", path, "--beam", 1)
+    status, output, _ = command(*arguments, "--json", "--record")
+    assert status == 0
+    values = json.loads(output.splitlines()[-1])
+    after = load_checkpoint(mean)
+    metrics = after.manifest.metrics
+    assert metrics["head_silver_aer"] == 7.5
+    assert metrics["bleu"] == round(values["bleu"], 2)
+    assert metrics["loss_book"] == round(values["by_origin"]["book"]["loss"], 4)
+    assert metrics["pairs"] == 40
+    assert after.alignment_head is not None
+    assert after.manifest.training == before.manifest.training
+    kept = before.model.state_dict()
+    assert all(torch.equal(kept[name], one) for name, one in after.model.state_dict().items())
+    card = (mean / "MODEL_CARD.md").read_text("utf-8")
+    assert "not measured yet" not in card
+    assert f"| chrf_film | {metrics['chrf_film']:.3f} |" in card
+    command(*arguments, "--record")
+    again = (mean / "MODEL_CARD.md").read_text("utf-8")
+    assert again == card
+    assert again.count("## Metrics") == again.count("| on pairs.tsv, beam 1 | |") == 1
 
 
 def test_evaluate_names_what_is_wrong_in_one_line(command, tiny_checkpoint, tmp_path):
