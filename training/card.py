@@ -64,7 +64,7 @@ def _added(made_up: int, repeated: int) -> str:
     """What `made_up_names` and `rare_names` added; corpora prepared before those may not say."""
     facts = (
         (made_up, "are versions of those with made-up names and numbers"),
-        (repeated, "are repetitions of those with rare names that the target writes otherwise"),
+        (repeated, "repeat those with rare names that the other language writes otherwise"),
     )
     return "".join(f" Further {count:,} {what}." for count, what in facts if count)
 

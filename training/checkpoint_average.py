@@ -1,6 +1,7 @@
 """The mean of several checkpoints' weights, as a checkpoint of its own."""
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -93,7 +94,10 @@ def _card(card: str, checkpoints: Sequence[Checkpoint]) -> str:
         for section in re.split(r"^(?=## )", card, flags=re.MULTILINE)
         if not section.startswith(OF_THE_WEIGHTS)
     ]
-    names = ", ".join(f"`{_label(checkpoint)}`" for checkpoint in checkpoints)
+    counts = Counter(map(_label, checkpoints))
+    names = ", ".join(
+        f"`{name}`" + (f" ({times} times)" if times > 1 else "") for name, times in counts.items()
+    )
     note = (
         f"The weights are the mean of those of {names}; what stands above is of the last of them."
         f"{UNMEASURED}"

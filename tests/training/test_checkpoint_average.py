@@ -52,6 +52,8 @@ def test_every_weight_is_the_mean_and_the_manifest_names_both(write_corpus, tmp_
     for name, weight in weighted.model.state_dict().items():
         first, second = one.model.state_dict()[name], two.model.state_dict()[name]
         torch.testing.assert_close(weight, (first + 2 * second) / 3, rtol=1e-3, atol=1e-6)
+    card = (tmp_path / "weighted" / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert f"`seed-1 {one.digest[:12]}`, `seed-2 {two.digest[:12]}` (2 times)" in card
     average_checkpoints([folders[0], tmp_path / "mean"], tmp_path / "again")
     card = (tmp_path / "again" / "MODEL_CARD.md").read_text(encoding="utf-8")
     assert card.count("## Limits") == card.count("## Recipe") == 1

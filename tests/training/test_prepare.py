@@ -197,7 +197,7 @@ def test_pairs_with_rare_names_stand_behind_the_corpus_again(write_corpus, tmp_p
     assert texts[len(plain.train) :].count("The trains go to Greece.") == 3
     assert "added: again, for rare names" in output
     card = model_card(config, prepared, {})
-    assert f"Further {report['repeated']} are repetitions of those with rare names" in card
+    assert f"Further {report['repeated']} repeat those with rare names" in card
     changes = differences(plain.components, prepared.components)
     assert changes == ["data.rare_names: absent → 4"]
 
