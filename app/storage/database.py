@@ -60,7 +60,7 @@ class Database:
         self._retry_after = settings.retry_after_seconds
         self._seconds = settings.database_statement_seconds + settings.database_pool_seconds
         self._breaker = Breaker(AWAY_SECONDS)
-        self._abandoned: set[asyncio.Task[Any]] = set()
+        self._running: set[asyncio.Task[Any]] = set()
         # SQLite has one writer. Its own way of waiting is to sleep and try, which is not fair.
         self._turn = asyncio.Lock() if self.is_sqlite else None
 
@@ -93,9 +93,9 @@ class Database:
         return self._breaker.is_open
 
     async def close(self) -> None:
-        """Wait for what was abandoned, and close all connections."""
-        if self._abandoned:
-            await asyncio.wait(self._abandoned, timeout=self._seconds)
+        """Wait for what still runs, also for nobody any more, and close all connections."""
+        if self._running:
+            await asyncio.wait(self._running, timeout=self._seconds)
         await self._engine.dispose()
         await self._tidying.dispose()
         if self._threads is not None:
@@ -148,11 +148,12 @@ class Database:
         if not self._breaker.allows():
             raise StorageUnavailableError(self._retry_after)
         task = asyncio.ensure_future(self._with_retries(work, engine, writes=writes))
+        self._running.add(task)
+        task.add_done_callback(self._forget)
         try:
             await asyncio.wait({task}, timeout=self._seconds)
         finally:
-            if not task.done():
-                self._abandon(task)
+            task.cancel()  # which does nothing to one that is done
         if not task.done():
             if not self.is_sqlite:  # a file is never away, only busy
                 self._breaker.failed()
@@ -175,13 +176,8 @@ class Database:
         self._breaker.succeeded()
         return outcome
 
-    def _abandon(self, task: "asyncio.Task[Any]") -> None:
-        task.cancel()
-        self._abandoned.add(task)
-        task.add_done_callback(self._forget)
-
     def _forget(self, task: "asyncio.Task[Any]") -> None:
-        self._abandoned.discard(task)
+        self._running.discard(task)
         if not task.cancelled():
             task.exception()  # looked at, so that asyncio does not report it as forgotten
 

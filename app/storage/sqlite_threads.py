@@ -27,13 +27,11 @@ class SqliteThreads:
         self._threads.add(thread)
         return connection
 
-    async def ended(self, seconds: float) -> bool:
-        """Wait until no thread works any more, at most so long; whether that is so."""
-        return await asyncio.to_thread(self._join, seconds)
+    async def ended(self, seconds: float) -> None:
+        """Wait until no thread works any more, at most so many seconds."""
+        await asyncio.to_thread(self._join, seconds)
 
-    def _join(self, seconds: float) -> bool:
+    def _join(self, seconds: float) -> None:
         until = time.monotonic() + seconds
-        threads = [thread for thread in self._threads if thread.is_alive()]
-        for thread in threads:
+        for thread in [thread for thread in self._threads if thread.is_alive()]:
             thread.join(max(0.0, until - time.monotonic()))
-        return not any(thread.is_alive() for thread in threads)
