@@ -91,14 +91,20 @@ UNMEASURED = " The mean is not measured yet: `python -m training evaluate --reco
 
 def with_metrics(card: str, pairs: str, metrics: Mapping[str, Any]) -> str:
     """The card with other metrics, on what `pairs` says, before its limits."""
+    return before_limits(
+        card.replace(UNMEASURED, ""), "\n".join(_metrics(pairs, metrics)), without=(METRICS,)
+    )
+
+
+def before_limits(card: str, text: str, *, without: tuple[str, ...]) -> str:
+    """The card with `text` before its limits, and no section with a heading of `without`."""
     sections = [
-        section.rstrip("\n")
-        for section in re.split(r"^(?=## )", card.replace(UNMEASURED, ""), flags=re.MULTILINE)
-        if not section.startswith(METRICS)
+        section.rstrip()
+        for section in re.split(r"^(?=## )", card, flags=re.MULTILINE)
+        if not section.startswith(without)
     ]
     place = next((i for i, one in enumerate(sections) if one.startswith(LIMITS)), len(sections))
-    table = "\n".join(_metrics(pairs, metrics))
-    return "\n\n".join([*sections[:place], table, *sections[place:]]) + "\n"
+    return "\n\n".join([*sections[:place], text, *sections[place:]]) + "\n"
 
 
 def with_alignments(card: str, metrics: Mapping[str, Any]) -> str:

@@ -1,6 +1,5 @@
 """The mean of several checkpoints' weights, as a checkpoint of its own."""
 
-import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -10,7 +9,7 @@ import torch
 
 from model.checkpoint import Checkpoint, CheckpointError, load_checkpoint, save_checkpoint
 from model.manifest import CARD_FILE
-from training.card import ALIGNMENTS, LIMITS, METRICS, UNMEASURED
+from training.card import ALIGNMENTS, METRICS, UNMEASURED, before_limits
 
 INDIFFERENT = ("dropout",)
 """Fields of `ModelConfig` in which the networks may differ: it is not used in translating."""
@@ -89,11 +88,6 @@ def _check_fits(first: Checkpoint, other: Checkpoint, which: str) -> None:
 
 
 def _card(card: str, checkpoints: Sequence[Checkpoint]) -> str:
-    sections = [
-        section.rstrip()
-        for section in re.split(r"^(?=## )", card, flags=re.MULTILINE)
-        if not section.startswith(OF_THE_WEIGHTS)
-    ]
     counts = Counter(map(_label, checkpoints))
     names = ", ".join(
         f"`{name}`" + (f" ({times} times)" if times > 1 else "") for name, times in counts.items()
@@ -103,7 +97,4 @@ def _card(card: str, checkpoints: Sequence[Checkpoint]) -> str:
         f"{UNMEASURED}"
     )
     # Behind the recipe, which is what it corrects.
-    place = next(
-        (i for i, section in enumerate(sections) if section.startswith(LIMITS)), len(sections)
-    )
-    return "\n\n".join([*sections[:place], note, *sections[place:]]) + "\n"
+    return before_limits(card, note, without=OF_THE_WEIGHTS)

@@ -106,7 +106,8 @@ class NameMaker:
         return _accented(name, random) if random.random() < ACCENTED_SHARE else name
 
 
-def _is_capitalised(word: str) -> bool:
+def is_capitalised(word: str) -> bool:
+    """Whether a word of two letters or more is written with a capital and small letters."""
     return word[0].isupper() and word[1:].islower()
 
 
@@ -134,7 +135,7 @@ def _once(text: str) -> set[str]:
     return {
         word
         for word, count in counts.items()
-        if count == 1 and (word.isdigit() or _is_capitalised(word))
+        if count == 1 and (word.isdigit() or is_capitalised(word))
     }
 
 

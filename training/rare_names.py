@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from training.corpus import Pair
+from training.made_up_names import is_capitalised
 
 MOST_REPETITIONS = 9
 """Of one pair, however rare its names: a word that is misspelt once is no name."""
@@ -36,7 +37,7 @@ class RareNames:
                 side.count(here, there)
 
     def repetitions(self, pair: Pair) -> int:
-        """How many more times a pair should stand: until its rarest name has been seen enough."""
+        """How many more times a pair may stand with its rarest name in at most `enough` pairs."""
         seen = [
             count
             for side, (here, there) in zip(self._sides, _both_ways(pair), strict=True)
@@ -56,9 +57,9 @@ class _Side:
 
     def count(self, here: str, there: str) -> None:
         inside = _words_inside(here)
-        names = set(filter(_is_capitalised, inside))
+        names = set(filter(is_capitalised, inside))
         self._words += len(inside)
-        self._capitalised += sum(map(_is_capitalised, inside))
+        self._capitalised += sum(map(is_capitalised, inside))
         if names:
             alike = names.intersection(_WORD.findall(there))
             self._alike.update(alike)
@@ -72,7 +73,7 @@ class _Side:
         """
         if self._capitalised > MOST_CAPITALISED * self._words:
             return []
-        names = set(filter(_is_capitalised, _words_inside(here)))
+        names = set(filter(is_capitalised, _words_inside(here)))
         return [
             self._otherwise[name]
             for name in names.difference(_WORD.findall(there) if names else ())
@@ -98,7 +99,3 @@ def _words_inside(text: str) -> list[str]:
         for match in _WORD.finditer(text)
         if (before := text[: match.start()].rstrip()) and before[-1] not in _SENTENCE_ENDS
     ]
-
-
-def _is_capitalised(word: str) -> bool:
-    return word[0].isupper() and word[1:].islower()
